@@ -1,0 +1,74 @@
+# Each target sets up what it needs in .venv. A stamp file there remembers each installation, so that nothing is done twice.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# -P keeps the repository root off the import path: only `loragraph` is importable from it, not `nodes` or `ui`.
+MODULE := $(BIN)/python -P -m
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := $(PIP) install --constraint constraints.txt
+
+RUNTIME := $(VENV)/.installed-runtime
+TOOLS := $(VENV)/.installed-tools
+RASTERISER := $(VENV)/.installed-rasteriser
+# A folder with one link, `loragraph`, for mypy: it names modules by folders and knows nothing of editable installs.
+NAMED := $(VENV)/named
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo ui test test-slow check bench embedded-model clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): pyproject.toml setup.py constraints.txt | $(BIN)/python
+	@echo "Installing LoRAGraph and what it needs in $(VENV); the first time, this takes minutes."
+	$(INSTALL) setuptools
+	$(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(TOOLS): $(RUNTIME)
+	$(INSTALL) --no-build-isolation --editable '.[test,check]'
+	@mkdir -p $(NAMED) && ln -sfn ../.. $(NAMED)/loragraph
+	@touch $@
+
+$(RASTERISER): $(RUNTIME)
+	$(INSTALL) --no-build-isolation --editable '.[build-model]'
+	@touch $@
+
+setup: $(TOOLS) ## install LoRAGraph and its development tools in .venv
+
+demo: $(RUNTIME) ## teach the embedded model a style; pictures and figures in out/demo
+	$(BIN)/loragraph run workflows/teach_a_style.json --out out/demo
+	$(MODULE) loragraph.diffusion.embedded.measure out/demo
+	@echo "The pictures:" && find out/demo -name '*.png' | sort | sed 's/^/  /'
+
+ui: $(RUNTIME) ## start `loragraph ui`
+	$(BIN)/loragraph ui
+
+test: $(TOOLS) ## run the tests, but for the slow ones
+	$(BIN)/pytest -q -m 'not slow'
+
+test-slow: $(TOOLS) ## run the slow tests
+	$(BIN)/pytest -q -m slow
+
+check: $(TOOLS) ## lint, formatting and types
+	@status=0; \
+	$(BIN)/ruff check . || status=1; \
+	$(BIN)/ruff format --check . || status=1; \
+	MYPYPATH=$(NAMED) $(BIN)/mypy --package loragraph || status=1; \
+	exit $$status
+
+bench: $(RUNTIME) ## measure the scheduler's overhead and the training step
+	$(MODULE) loragraph.benchmarks.scheduler
+	$(MODULE) loragraph.benchmarks.train_step
+
+embedded-model: $(RASTERISER) ## train the embedded model anew, stage by stage in .build (hours; resumable; needs npm)
+	@command -v npm >/dev/null || { echo "make embedded-model fetches its artwork with npm: install Node.js first." >&2; exit 1; }
+	$(MODULE) loragraph.diffusion.embedded.build all
+
+clean: ## remove results, caches and build folders; .venv and .build (states of the embedded model) stay
+	rm -rf out build dist loragraph.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -not -path './.build/*' -prune -exec rm -rf {} +

@@ -1,0 +1,184 @@
+"""The command line: `loragraph run | validate | nodes | schema | doctor`, a thin face on the runtime's functions.
+
+Exit codes: 0 done, 1 a node failed, 2 the file or a setting is wrong, 130 cancelled. While a run goes on, what a person
+reads goes to standard error; results and `--events jsonl` go to standard output. Everything heavy is imported by the
+command that needs it, so that `validate` answers at once.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..graph_runtime.document import Document
+    from ..graph_runtime.registry import Registry
+
+DONE, FAILED, WRONG, CANCELLED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="loragraph",
+    help="Train, combine, bake and sample LoRAs from one workflow file.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A workflow file (JSON).", show_default=False)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NODE.SETTING=VALUE", help="Change a setting for this run; may be repeated."),
+]
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", metavar="DIR", help="Where results are kept (else LORAGRAPH_HOME, else the user's data)."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+class EventFormat(StrEnum):
+    """How `run` writes its events to standard output."""
+
+    jsonl = "jsonl"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; `arguments` are those of the process where none are given."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    app(args=arguments, prog_name="loragraph")
+
+
+def complain(text: object) -> None:
+    """Say what is wrong, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def wrong_input_exits() -> Iterator[None]:
+    """Turn what is wrong with the user's file or settings into its message and exit code 2."""
+    from ..graph_runtime.errors import BadInput, DocumentError
+
+    try:
+        yield
+    except (DocumentError, BadInput) as error:
+        complain(error)
+        raise typer.Exit(WRONG) from error
+
+
+def open_workflow(file: Path, changes: list[str] | None) -> tuple["Document", "Registry"]:
+    """Return the workflow with `changes` ("node.setting=value") made, checked as far as is possible without a run."""
+    from ..graph_runtime import document
+    from ..graph_runtime.registry import Registry
+
+    registry = Registry.installed()
+    return document.load(file, registry, overrides=changes or ()), registry
+
+
+@app.command()
+def run(
+    file: File,
+    set_: Set = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where saved files go [default: ./out/<name of FILE>]."),
+    ] = None,
+    home: Home = None,
+    events: Annotated[EventFormat | None, typer.Option("--events", help="Write events to standard output.")] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option("--device", help="Where models run: cpu, cuda:0, …; may be repeated."),
+    ] = None,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Run every node in this process; for debugging.")
+    ] = False,
+) -> None:
+    """Run a workflow and save its results."""
+    with wrong_input_exits():
+        opened, registry = open_workflow(file, set_)
+        from .running import run_workflow  # Only now: a wrong file is refused before anything else is loaded.
+
+        status = run_workflow(
+            opened,
+            registry,
+            out=out or Path("out") / file.stem,
+            home=home,
+            jsonl=events is not None,
+            devices=tuple(device or ()),
+            in_process=in_process,
+        )
+    raise typer.Exit(status)
+
+
+@app.command()
+def validate(file: File, set_: Set = None) -> None:
+    """Check a workflow without running it: every problem at once."""
+    with wrong_input_exits():
+        opened, _ = open_workflow(file, set_)
+    print(f"{file}: fine, {len(opened.nodes)} nodes")
+
+
+@app.command()
+def nodes(
+    name: Annotated[str | None, typer.Argument(help="A node type, to see it in full.", show_default=False)] = None,
+    json_: AsJson = False,
+) -> None:
+    """List the node types, or describe one."""
+    from ..graph_runtime.registry import Registry
+
+    registry = Registry.installed()
+    with wrong_input_exits():
+        kinds = [registry.get(name)] if name else sorted(registry.all(), key=lambda kind: kind.name)
+    if json_:
+        import json
+
+        described = [kind.schema() for kind in kinds]
+        print(json.dumps(described[0] if name else described, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from .describe import describe, list_nodes
+
+    console = Console(highlight=False)
+    if name:
+        describe(kinds[0], console)
+    else:
+        list_nodes(registry, console)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a workflow file, for editors that complete and check it."""
+    import json
+
+    from ..graph_runtime.document import workflow_schema
+    from ..graph_runtime.registry import Registry
+
+    print(json.dumps(workflow_schema(Registry.installed()), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def doctor(home: Home = None, json_: AsJson = False) -> None:
+    """Report what is installed, the devices, and the folders with their sizes."""
+    from ..graph_runtime.store import default_home
+    from .doctor import report
+
+    rows, fine = report(home or default_home(), Path("out").absolute())
+    if json_:
+        import json
+
+        sections: dict[str, dict[str, str]] = {}
+        for section, name, finding in rows:
+            sections.setdefault(section, {})[name] = finding
+        print(json.dumps(sections, indent=2, ensure_ascii=False))
+    else:
+        width = max(len(name) for _, name, _ in rows)
+        for section, name, finding in rows:
+            print(f"{section:<8}  {name:<{width}}  {finding}")
+        print("all fine" if fine else "something is missing; see the lines in capitals")
+    raise typer.Exit(DONE if fine else FAILED)

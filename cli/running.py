@@ -1,0 +1,156 @@
+"""`loragraph run`: the scheduler's run on a terminal, with Ctrl-C, exit codes, and a summary at the end."""
+
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from ..graph_runtime import scheduler
+from ..graph_runtime.errors import BadInput
+from ..graph_runtime.executors.base import Executor
+from ..graph_runtime.store import default_home
+from . import CANCELLED, DONE, FAILED, WRONG, complain
+from .progress import Display, JsonLines, LiveTable, PlainLines
+
+if TYPE_CHECKING:
+    from ..graph_runtime.document import Document
+    from ..graph_runtime.events import Event
+    from ..graph_runtime.registry import Registry
+    from ..graph_runtime.scheduler import RunResult
+
+
+def run_workflow(
+    document: "Document",
+    registry: "Registry",
+    *,
+    out: Path,
+    home: Path | None,
+    jsonl: bool,
+    devices: tuple[str, ...],
+    in_process: bool,
+) -> int:
+    """Run the workflow, showing how it goes; return the exit code. Raises BadInput where a folder can't be used."""
+    out, home = out.absolute(), (home or default_home()).absolute()
+    _usable(out, "--out")
+    _usable(home, "--home")
+    before = _files(out)
+    failures: list[Event] = []
+
+    def on_event(event: "Event") -> None:
+        if event.kind == "node_failed":
+            failures.append(event)
+        display.on_event(event)
+
+    display = _display(document, jsonl)
+    cancel = threading.Event()
+    executor = _executor(devices or (_first_device(),), in_process)
+    try:
+        with display, _interrupts(cancel, executor):
+            result = scheduler.run(
+                document, registry, home=home, out=out, executor=executor, on_event=on_event, cancel=cancel
+            )
+    finally:
+        executor.close()
+    _explain(failures)
+    _summary(result, sorted(_files(out) - before), out)
+    if result.status == "cancelled":
+        return CANCELLED
+    if result.status == "failed":
+        return WRONG if result.bad_input else FAILED
+    return DONE
+
+
+def _usable(folder: Path, option: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{option} {folder} can't be made ({error.strerror}); choose another folder.") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInput(f"{option} {folder} can't be written to; choose another folder or change its rights.")
+
+
+def _files(folder: Path) -> set[str]:
+    return {entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")}
+
+
+def _display(document: "Document", jsonl: bool) -> Display:
+    nodes = [(name, spec.type) for name, spec in document.nodes.items()]
+    if jsonl:
+        return JsonLines(sys.stdout)
+    return LiveTable(nodes) if sys.stderr.isatty() else PlainLines(nodes, sys.stderr)
+
+
+def _first_device() -> str:
+    """Return "cuda:0" where an NVIDIA card and a torch built for it are there, else "cpu"; torch isn't imported."""
+    try:
+        built_for_cpu = metadata.version("torch").endswith("+cpu")
+    except metadata.PackageNotFoundError:
+        built_for_cpu = True
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1", "NoDevFiles")
+    return "cuda:0" if not built_for_cpu and not hidden and Path("/dev/nvidiactl").exists() else "cpu"
+
+
+def _executor(devices: tuple[str, ...], in_process: bool) -> Executor:
+    for device in devices:
+        if not re.fullmatch(r"cpu|mps|(cuda|xpu):\d{1,3}", device):
+            raise BadInput(f'--device "{device}" is no device; write cpu, mps, or a card by number such as cuda:0.')
+    if in_process:
+        from ..graph_runtime.executors.in_process import InProcessExecutor
+
+        return InProcessExecutor(devices=devices)
+    from ..graph_runtime.executors.workers import WorkerExecutor
+
+    return WorkerExecutor(devices=devices)
+
+
+@contextmanager
+def _interrupts(cancel: threading.Event, executor: Executor) -> Iterator[None]:
+    """Make the first Ctrl-C (or SIGTERM) cancel the run, and the second end this process and its workers at once."""
+    workers: Callable[[], dict[str, int]] = getattr(executor, "pids", dict)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if cancel.is_set():
+            for pid in workers().values():
+                # A worker leads a process group of its own, with all that its node has started.
+                with suppress(OSError):
+                    os.killpg(pid, signal.SIGKILL)
+            os._exit(CANCELLED)
+        cancel.set()
+        os.write(2, b"\nstopping after this step; press Ctrl-C again to stop at once\n")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _explain(failures: list["Event"]) -> None:
+    """Print one paragraph for each node that failed, below the traceback where the node is at fault."""
+    for event in failures:
+        if not event.data.get("bad_input") and event.data.get("trace"):
+            complain(str(event.data["trace"]).rstrip())
+        complain(event.data.get("message", ""))
+
+
+def _summary(result: "RunResult", saved: list[str], out: Path) -> None:
+    """Print how it ended: the time, how many nodes ran or were found in the store, and where the files lie."""
+    states = [state.status for state in result.nodes.values()]
+    counted = {"run": states.count("done"), "cached": states.count("cached")}
+    counted |= {name: states.count(name) for name in ("failed", "skipped", "cancelled")}
+    parts = [f"{number} {name}" for name, number in counted.items() if number or name in ("run", "cached")]
+    complain(f"{result.status} in {result.seconds:.1f} s: {', '.join(parts)}")
+    if saved:
+        more = f" and {len(saved) - 8} more" if len(saved) > 8 else ""
+        complain(f"results in {out}: {', '.join(saved[:8])}{more}")

@@ -1,0 +1,6 @@
+"""Everything about models, with no graph in it. Importing it is cheap; modules import torch where they need it.
+
+families/   what differs between base models      sampling    drawing pictures
+lora/       files, formats, algebra, baking       adapters    LoRAs onto a pipeline and off again
+training/   teaching a LoRA                       errors      what can be wrong with a user's file or setting
+"""

@@ -1,0 +1,155 @@
+"""Reading the header of a safetensors file, and refusing what is none, before anybody waits for gigabytes.
+
+Layout (https://github.com/huggingface/safetensors, "Format"): 8 bytes little-endian length N, N bytes of JSON
+{"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {str: str}}, then the data; offsets count
+from the start of the data, leave no holes, and end where the file ends.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import DiffusionError
+
+MAX_HEADER = 100 * 1024 * 1024  # the limit of the reference reader
+# bytes per element; sub-byte types are left out: no model here uses them
+SIZES = {
+    "F64": 8,
+    "F32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+    "I64": 8,
+    "I32": 4,
+    "I16": 2,
+    "I8": 1,
+    "U64": 8,
+    "U32": 4,
+    "U16": 2,
+    "U8": 1,
+    "BOOL": 1,
+}
+# first bytes of what people mistake for safetensors -> what it is, and what to do
+IMPOSTORS = (
+    (b"<", "a web page, not weights. The download probably needs a login or the raw file's address"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the weights. Fetch the file itself with `git lfs pull`"),
+    (b"PK\x03\x04", "a zip archive or a PyTorch pickle. Pickles can run code; convert it to safetensors first"),
+    (b"\x80", "a Python pickle. Pickles can run code; convert it to safetensors first"),
+    (b"GGUF", "a GGUF file. Use the safetensors version"),
+)
+
+
+class Entry(NamedTuple):
+    """One tensor: dtype as in the file ("F32"), shape, and its first and one-past-last byte within the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+class Header(NamedTuple):
+    """tensors by name in file order, and the text metadata."""
+
+    tensors: dict[str, Entry]
+    metadata: dict[str, str]
+
+
+def build(tensors: Mapping[str, tuple[str, tuple[int, ...]]], metadata: Mapping[str, str]) -> tuple[bytes, Header]:
+    """Return the first bytes of a file that will hold these tensors ({name: (dtype, shape)}), and where each will lie.
+
+    The order is fixed (wide types first, so that all stay aligned, then by name), as is that of the metadata: the same
+    tensors always give the same bytes.
+    """
+    order = sorted(tensors, key=lambda name: (-SIZES[tensors[name][0]], name))
+    described: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
+    places, at = {}, 0
+    for name in order:
+        dtype, shape = tensors[name]
+        end = at + SIZES[dtype] * math.prod(shape)
+        described[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, end]}
+        places[name] = (dtype, shape, at, end)
+        at = end
+    text = json.dumps(described, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    start = 8 + len(text)
+    entries = {name: Entry(dtype, shape, start + a, start + b) for name, (dtype, shape, a, b) in places.items()}
+    return struct.pack("<Q", len(text)) + text, Header(entries, dict(metadata))
+
+
+def read(path: str | Path, error: type[DiffusionError] = DiffusionError) -> Header:
+    """Return the header of a safetensors file.
+
+    Raises:
+        error: the file is missing, is something else, is truncated or is corrupt; the message says which.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise error(f"{path} is a folder; give the safetensors file in it.")
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(64)
+            if reason := _impostor(start):
+                raise error(f"{path} is {reason}.")
+            if size < 8:
+                raise error(f"{path} is not a safetensors file: it has {size} bytes. Download it again.")
+            length = struct.unpack("<Q", start[:8])[0]
+            if length > MAX_HEADER or start[8:9] != b"{":
+                raise error(f"{path} is not a safetensors file: it does not begin with a header.")
+            if 8 + length > size:
+                raise error(f"{path} is truncated within its header: {size} bytes are there. Download it again.")
+            file.seek(8)
+            raw = file.read(length)
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror or problem}. Check the path.") from problem
+    try:
+        described = json.loads(raw)
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{path} has a corrupt header: {problem}. Download it again.") from problem
+    return _check(path, size, 8 + length, described, error)
+
+
+def _impostor(start: bytes) -> str | None:
+    text = start.lstrip(b"\xef\xbb\xbf \r\n\t")
+    for magic, reason in IMPOSTORS:
+        # A header length may begin with any byte, so a one-byte magic counts only without "{" where a header has it.
+        if (text if magic == b"<" else start).startswith(magic) and start[8:9] != b"{":
+            return reason
+    return None
+
+
+def _check(path: Path, size: int, data: int, described: object, error: type[DiffusionError]) -> Header:
+    try:
+        tensors, metadata = _entries(described, data)
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        raise error(f"{path} has a corrupt header: {problem}. Download it again.") from problem
+    last = max((entry.end for entry in tensors.values()), default=data)
+    if last > size:
+        raise error(f"{path} is truncated: {size:,} of {last:,} bytes are there. Download it again.")
+    if sum(entry.end - entry.begin for entry in tensors.values()) != size - data:
+        raise error(f"{path} is corrupt: its tensors do not fill the file. Download it again.")
+    return Header(tensors, metadata)
+
+
+def _entries(described: object, data: int) -> tuple[dict[str, Entry], dict[str, str]]:
+    if not isinstance(described, dict):
+        raise ValueError("it is not a table of tensors")
+    metadata = described.pop("__metadata__", None) or {}
+    tensors = {}
+    for name, entry in described.items():
+        shape = tuple(int(length) for length in entry["shape"])
+        begin, end = (int(offset) for offset in entry["data_offsets"])
+        width = SIZES.get(entry["dtype"])
+        if not 0 <= begin <= end or min(shape, default=0) < 0:
+            raise ValueError(f"{name} has no place in the file")
+        if width is not None and math.prod(shape) * width != end - begin:
+            raise ValueError(f"{name} has another size than its shape says")
+        tensors[name] = Entry(str(entry["dtype"]), shape, data + begin, data + end)
+    return tensors, {str(key): str(value) for key, value in metadata.items()}

@@ -1,0 +1,45 @@
+"""The nodes that come with LoRAGraph, one file each; found through the entry point group `loragraph.nodes`.
+
+A node here is thin: it checks what the user gave it, calls `loragraph.diffusion` (imported inside the function, so that
+listing or validating nodes loads no torch), and hands back values. Importing this package also makes the `embedded:`
+scheme known: `embedded:emoji` is the base model that ships with the package, `embedded:riso` its small style data set.
+"""
+
+from pathlib import Path
+
+from ..graph_runtime import sources
+from .apply_lora import apply_lora
+from .bake_lora import bake_lora
+from .grid import grid
+from .load_base import load_base
+from .load_images import load_images
+from .load_lora import load_lora
+from .merge_lora import merge_lora
+from .sample import sample
+from .save_images import save_images
+from .save_lora import save_lora
+from .train_lora import train_lora
+
+__all__ = [
+    "apply_lora",
+    "bake_lora",
+    "grid",
+    "load_base",
+    "load_images",
+    "load_lora",
+    "merge_lora",
+    "sample",
+    "save_images",
+    "save_lora",
+    "train_lora",
+]
+
+
+def _locate_embedded(name: str) -> Path:
+    """Return the folder of the embedded model or data set `name`; ValueError names the ones there are."""
+    from ..diffusion.embedded import locate
+
+    return locate(name)
+
+
+sources.register("embedded", _locate_embedded)

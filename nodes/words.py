@@ -1,0 +1,23 @@
+"""One voice for errors: what `diffusion` says about a file or a setting becomes the runtime's `BadInput`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..graph_runtime.errors import BadInput
+
+
+@contextmanager
+def blaming(field: str, value: object = None) -> Iterator[None]:
+    """Raise a `DiffusionError` from the block as `BadInput` on `field`, so that the run ends as "the input is wrong".
+
+    A `SettingError` names its own field. Any other exception passes: it is a fault of the node, not of the user's file.
+    """
+    from ..diffusion.errors import DiffusionError, SettingError
+
+    try:
+        yield
+    except SettingError as error:
+        said = str(error).removeprefix(f"{error.field} = {error.value!r}: ")
+        raise BadInput(said, field=error.field, value=error.value) from error
+    except DiffusionError as error:
+        raise BadInput(str(error), field=field, value=value) from error

@@ -1,0 +1,365 @@
+"""Running whole workflows with nodes that count their calls, fail, sleep and die on request."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event as Flag
+from threading import Timer
+from typing import Any
+
+import pytest
+
+from loragraph.graph_runtime.document import Document, NodeSpec, Reference
+from loragraph.graph_runtime.errors import DocumentError
+from loragraph.graph_runtime.events import Event
+from loragraph.graph_runtime.executors import Executor, InProcessExecutor, WorkerExecutor
+from loragraph.graph_runtime.registry import Registry
+from loragraph.graph_runtime.scheduler import RunResult, run
+from loragraph.tests.graph_runtime import sample_nodes
+from loragraph.tests.graph_runtime.sample_nodes import noted
+
+REGISTRY = Registry()
+REGISTRY.collect(sample_nodes)
+
+
+def graph(**nodes: tuple[str, dict[str, Any]]) -> Document:
+    """A document from {id: (type, arguments)}; an argument named as an input is a wire "node.output", or a list."""
+    specs = {}
+    for node, (type_name, arguments) in nodes.items():
+        kind = REGISTRY.get(type_name)
+        inputs: dict[str, Any] = {}
+        for name in kind.inputs:
+            if (given := arguments.get(name)) is not None:
+                wires = [Reference(*text.split(".")) for text in ([given] if isinstance(given, str) else given)]
+                inputs[name] = wires if isinstance(given, list) else wires[0]
+        settings = {name: value for name, value in arguments.items() if name not in kind.inputs}
+        specs[node] = NodeSpec(node, type_name, kind.version, settings, inputs)
+    return Document(specs)
+
+
+class Runner:
+    """Runs documents in one home, and keeps what the last run told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.journal = folder / "journal"
+        self.events: list[Event] = []
+
+    def __call__(self, document: Document, **options: Any) -> RunResult:
+        self.events = []
+        options.setdefault("executor", None)
+        on_event = options.pop("on_event", None)
+
+        def hear(event: Event) -> None:
+            self.events.append(event)
+            if on_event:
+                on_event(event)
+
+        home, out = self.folder / "home", self.folder / "out"
+        return run(document, REGISTRY, home=home, out=out, on_event=hear, **options)
+
+    def noted(self) -> list[str]:
+        return noted(self.journal)
+
+    def leftovers(self) -> list[Path]:
+        """Files in staging folders: there must never be any after a run."""
+        return [
+            path
+            for path in (self.folder / "home" / "staging").rglob("*")
+            if path.is_file() and path.parent.parent.name != "staging"
+        ]
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    return Runner(tmp_path)
+
+
+def statuses(result: RunResult) -> dict[str, str]:
+    return {node: state.status for node, state in result.nodes.items()}
+
+
+def test_values_flow_along_the_wires(runner: Runner) -> None:
+    result = runner(
+        graph(
+            a=("Constant", {"value": 10}),
+            halves=("Split", {"number": "a.number"}),
+            sum=("Add", {"numbers": ["halves.small", "halves.large"], "more": "a.number", "plus": 1}),
+            heavy=("HeavyAdd", {"numbers": ["sum.number", "sum.number"]}),
+        )
+    )
+    assert result.status == "done"
+    assert result.nodes["heavy"].outputs["number"].value == 72  # type: ignore[attr-defined]
+
+
+def test_a_second_run_runs_nothing_and_says_cached_for_every_node(runner: Runner) -> None:
+    nodes: dict[str, Any] = {
+        "a": ("Constant", {"journal": str(runner.journal)}),
+        "b": ("Write", {"number": "a.number"}),
+        "c": ("HeavyAdd", {"numbers": ["a.number"], "journal": str(runner.journal)}),
+    }
+    first = runner(graph(**nodes))
+    second = runner(graph(**nodes))
+    assert set(statuses(second).values()) == {"cached"}
+    assert runner.noted() == ["constant=1", "heavy"]
+    assert second.nodes["b"].outputs == first.nodes["b"].outputs
+    assert [event.kind for event in runner.events].count("node_cached") == 3
+
+
+def test_only_what_follows_a_change_runs_again(runner: Runner) -> None:
+    def nodes(plus: int) -> Document:
+        return graph(
+            a=("Constant", {}),
+            b=("Add", {"numbers": ["a.number"], "plus": plus}),
+            c=("Add", {"numbers": ["b.number"]}),
+            d=("Add", {"numbers": ["a.number"], "plus": 50}),
+        )
+
+    runner(nodes(1))
+    assert statuses(runner(nodes(2))) == {"a": "cached", "b": "done", "c": "done", "d": "cached"}
+
+
+def test_ancestors_of_a_kept_result_need_not_be_kept(runner: Runner) -> None:
+    nodes: dict[str, Any] = {
+        "a": ("Write", {"number": "n.number"}),
+        "n": ("Constant", {"journal": str(runner.journal)}),
+        "b": ("Add", {"numbers": ["n.number"]}),
+    }
+    result = runner(graph(**nodes), wanted=["b"])
+    folder = next(
+        path.parent
+        for path in (runner.folder / "home" / "store").rglob("result.json")
+        if result.nodes["n"].key[2:] in str(path)
+    )
+    (folder / "result.json").unlink()
+    assert statuses(runner(graph(**nodes), wanted=["b"])) == {"n": "cached", "b": "cached"}
+    assert runner.noted() == ["constant=1"]
+
+
+def test_only_the_ancestors_of_what_is_wanted_run(runner: Runner) -> None:
+    document = graph(a=("Constant", {}), b=("Add", {"numbers": ["a.number"]}), c=("Fail", {"number": "a.number"}))
+    assert statuses(runner(document, wanted=["b"])) == {"a": "done", "b": "done"}
+
+
+@pytest.mark.parametrize("kind", ["Fail", "HeavyFail"])
+def test_a_failure_stops_its_dependents_only(runner: Runner, kind: str) -> None:
+    result = runner(
+        graph(
+            a=("Constant", {}),
+            bad=(kind, {"number": "a.number", "message": "disk on fire"}),
+            child=("Add", {"numbers": ["bad.number"]}),
+            grandchild=("Add", {"numbers": ["child.number", "a.number"]}),
+            other=("Sleep", {"number": "a.number"}),
+            leaf=("Add", {"numbers": ["other.number"]}),
+        )
+    )
+    assert result.status == "failed" and not result.bad_input
+    went_on, hit = dict.fromkeys(("a", "other", "leaf"), "done"), dict.fromkeys(("child", "grandchild"), "skipped")
+    assert statuses(result) == {**went_on, **hit, "bad": "failed"}
+    said = result.nodes["bad"].error
+    assert "bad" in said and "OSError" in said and "disk on fire" in said
+    assert "'bad'" in result.nodes["grandchild"].error
+    failed = next(event for event in runner.events if event.kind == "node_failed")
+    assert "sample_nodes.py" in failed.data["trace"] and failed.data["bad_input"] is False
+
+
+def test_bad_input_names_node_and_field(runner: Runner) -> None:
+    result = runner(graph(bad=("HeavyFail", {"bad_input": True, "message": "too long"})))
+    assert result.bad_input
+    for words in ("bad", "message", "too long"):
+        assert words in result.nodes["bad"].error
+
+
+def test_a_failed_node_is_tried_again(runner: Runner) -> None:
+    document = graph(bad=("Fail", {"journal": str(runner.journal)}))
+    runner(document), runner(document)
+    assert runner.noted() == ["fail", "fail"]
+
+
+def test_independent_branches_run_at_the_same_time(runner: Runner) -> None:
+    journal = str(runner.journal)
+    result = runner(
+        graph(
+            a=("Sleep", {"seconds": 0.4, "journal": journal}),
+            b=("Sleep", {"seconds": 0.401, "journal": journal}),
+            c=("HeavySleep", {"seconds": 2.0, "journal": journal}),
+        )
+    )
+    assert result.status == "done"
+    assert runner.noted()[:2] == ["begin", "begin"]
+    assert result.seconds < sum(state.seconds for state in result.nodes.values())
+
+
+def test_one_device_runs_one_node_at_a_time(runner: Runner) -> None:
+    journal = str(runner.journal)
+    runner(
+        graph(
+            **{name: ("HeavySleep", {"seconds": wait, "journal": journal}) for name, wait in (("a", 0.1), ("b", 0.11))}
+        )
+    )
+    assert runner.noted() == ["begin", "end", "begin", "end"]
+
+
+def test_the_same_work_is_done_once(runner: Runner) -> None:
+    journal = str(runner.journal)
+    same = ("Sleep", {"seconds": 0.1, "journal": journal})
+    result = runner(graph(a=same, b=same, c=("Add", {"numbers": ["a.number", "b.number"]})))
+    assert runner.noted() == ["begin", "end"]
+    assert sorted(statuses(result).values()) == ["cached", "done", "done"]
+
+
+def test_equal_savers_both_save_and_save_again(runner: Runner) -> None:
+    nodes: dict[str, Any] = {"n": ("Constant", {}), "text": ("Write", {"number": "n.number"})}
+    nodes |= {name: ("Save", {"text": "text.text"}) for name in ("one", "two")}
+    runner(graph(**nodes))
+    assert len(list((runner.folder / "out").iterdir())) == 2
+    assert statuses(runner(graph(**nodes))) == {"n": "cached", "text": "cached", "one": "done", "two": "done"}
+    assert len(list((runner.folder / "out").iterdir())) == 4
+
+
+def test_what_follows_an_uncached_node_runs_every_time(runner: Runner) -> None:
+    document = graph(now=("Clock", {}), copy=("Write", {"number": "now.number"}))
+    texts = [Path(runner(document).nodes["copy"].outputs["text"].file.path).read_text() for _ in range(2)]  # type: ignore[attr-defined]
+    assert texts[0] != texts[1]
+
+
+@pytest.mark.parametrize("kind", ["Sleep", "HeavySleep"])
+def test_cancel_stops_within_one_step_and_leaves_no_half_written_file(runner: Runner, kind: str) -> None:
+    cancel = Flag()
+    told: dict[str, float] = {}
+
+    def stop(event: Event) -> None:
+        if event.kind == "node_progress" and event.data["step"] == 3:
+            told["at"] = time.monotonic()
+            cancel.set()
+
+    document = graph(
+        a=("Constant", {}),
+        slow=(kind, {"number": "a.number", "seconds": 30.0}),
+        after=("Add", {"numbers": ["slow.number"]}),
+    )
+    result = runner(document, cancel=cancel, on_event=stop)
+    assert time.monotonic() - told["at"] < 2
+    assert result.status == "cancelled"
+    assert statuses(result) == {"a": "done", "slow": "cancelled", "after": "cancelled"}
+    assert runner.leftovers() == []
+    assert {event.node for event in runner.events if event.kind == "node_cancelled"} == {"slow", "after"}
+    assert runner.events[-1].kind == "run_done" and runner.events[-1].data["status"] == "cancelled"
+
+
+def test_a_run_cancelled_before_it_begins_runs_nothing(runner: Runner) -> None:
+    cancel = Flag()
+    cancel.set()
+    result = runner(graph(a=("Constant", {"journal": str(runner.journal)})), cancel=cancel)
+    assert statuses(result) == {"a": "cancelled"} and runner.noted() == []
+
+
+def test_a_worker_killed_in_mid_training_is_told_and_the_rest_goes_on(runner: Runner) -> None:
+    train = {"steps": 6, "die_at": 4, "journal": str(runner.journal)}
+    document = graph(
+        teach=("Train", train),
+        again=("HeavyAdd", {"plus": 3}),
+        light=("Constant", {}),
+        after=("Save", {"text": "teach.text"}),
+    )
+    result = runner(document)
+    assert statuses(result) == {"teach": "failed", "again": "done", "light": "done", "after": "skipped"}
+    said = result.nodes["teach"].error
+    for words in ("'teach'", "Train", "killed by signal 9 (SIGKILL)", "memory"):
+        assert words in said
+    assert runner.leftovers() == []
+    # The checkpoint survived, so running again goes on from there.
+    assert runner(document).status == "done"
+    assert runner.noted() == ["from=0", "from=4"]
+    assert not list((runner.folder / "home" / "scratch").glob("*/count.txt"))
+
+
+def test_a_worker_killed_from_outside_is_told(runner: Runner) -> None:
+    executor = WorkerExecutor()
+    try:
+
+        def kill(event: Event) -> None:
+            if event.kind == "node_progress" and event.data["step"] == 5:
+                os.kill(executor.pids()["cpu"], signal.SIGKILL)
+
+        result = runner(graph(slow=("HeavySleep", {"seconds": 5.0})), executor=executor, on_event=kill)
+        assert statuses(result) == {"slow": "failed"}
+        assert "SIGKILL" in result.nodes["slow"].error
+        assert runner(graph(next=("HeavyAdd", {})), executor=executor).status == "done"
+    finally:
+        executor.close()
+
+
+def test_a_checkpoint_survives_a_cancel(runner: Runner) -> None:
+    cancel = Flag()
+    document = graph(teach=("Train", {"steps": 10**6, "journal": str(runner.journal)}))
+
+    def stop(event: Event) -> None:
+        if event.kind == "node_metric" and event.data["step"] == 3:
+            cancel.set()
+
+    assert runner(document, cancel=cancel, on_event=stop).status == "cancelled"
+    again = Flag()
+    Timer(1.0, again.set).start()
+    runner(document, cancel=again)
+    resumed = [int(line.removeprefix("from=")) for line in runner.noted()]
+    assert resumed[0] == 0 and resumed[1] >= 3
+
+
+def test_events_are_numbered_and_ordered(runner: Runner) -> None:
+    runner(graph(a=("Talk", {}), b=("Constant", {})))
+    assert [event.seq for event in runner.events] == list(range(1, len(runner.events) + 1))
+    assert (runner.events[0].kind, runner.events[-1].kind) == ("run_started", "run_done")
+    of_a = [event.kind for event in runner.events if event.node == "a" and event.data.get("level") != "print"]
+    assert of_a == ["node_started", "node_progress", "node_metric", "node_log", "node_done"]
+    assert all(Event.from_json(event.to_json()) == event for event in runner.events)
+
+
+@pytest.mark.parametrize("make", [InProcessExecutor, WorkerExecutor])
+def test_an_executor_that_is_lent_stays_open(runner: Runner, make: Callable[[], Executor]) -> None:
+    executor = make()
+    try:
+        for plus in (1, 2):
+            assert runner(graph(a=("HeavyAdd", {"plus": plus})), executor=executor).status == "done"
+    finally:
+        executor.close()
+
+
+def test_a_listener_that_raises_leaves_nothing_running(runner: Runner) -> None:
+    def raises(event: Event) -> None:
+        if event.kind == "node_progress":
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        runner(graph(slow=("Sleep", {"seconds": 30.0})), on_event=raises)
+    assert runner.leftovers() == []
+
+
+def test_a_deleted_result_is_made_again(runner: Runner) -> None:
+    document = graph(n=("Constant", {}), text=("Write", {"number": "n.number"}))
+    Path(runner(document).nodes["text"].outputs["text"].file.path).unlink()  # type: ignore[attr-defined]
+    assert statuses(runner(document)) == {"n": "cached", "text": "done"}
+
+
+@pytest.mark.parametrize("wanted", [["nobody"], ["a.nothing"]])
+def test_a_wish_for_what_is_not_there_is_refused_before_anything_runs(runner: Runner, wanted: list[str]) -> None:
+    with pytest.raises(DocumentError, match=wanted[0].rpartition(".")[2]):
+        runner(graph(a=("Constant", {"journal": str(runner.journal)})), wanted=wanted)
+    assert runner.noted() == [] and runner.events == []
+
+
+def test_a_home_that_cannot_be_written_fails_the_node_in_words(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    from loragraph.graph_runtime.store import Store
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Store, "commit", full)
+    result = runner(graph(a=("Constant", {}), b=("Add", {"numbers": ["a.number"]})))
+    assert statuses(result) == {"a": "failed", "b": "skipped"}
+    assert "No space left" in result.nodes["a"].error
+    assert runner.leftovers() == []

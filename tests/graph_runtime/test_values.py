@@ -1,0 +1,65 @@
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from loragraph.graph_runtime import values
+from loragraph.graph_runtime.values import Base, Dataset, FileRef, Images, Item, LoRA, Picture, Value
+
+texts = st.text(max_size=12)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+files = st.builds(FileRef, path=texts, sha256=texts, size=st.integers(0, 2**60))
+loras = st.builds(LoRA, file=files, family=texts, rank=st.integers(1, 64), modules=st.integers(0, 64), title=texts)
+bases = st.builds(Base, source=texts, path=texts, fingerprint=texts, family=texts, dtype=texts)
+jsons = st.recursive(st.none() | st.booleans() | numbers | texts, lambda inner: st.lists(inner, max_size=3), max_leaves=5)
+pictures = st.builds(
+    Picture,
+    file=files,
+    width=st.integers(0, 99),
+    height=st.integers(0, 99),
+    caption=texts,
+    settings=st.dictionaries(texts, jsons, max_size=3),
+)
+datasets = st.builds(Dataset, items=st.lists(st.builds(Item, file=files, caption=texts), max_size=3), root=texts)
+
+
+@given(st.one_of(loras, bases, datasets, st.builds(Images, items=st.lists(pictures, max_size=3))))
+def test_every_value_comes_back_from_json(value):
+    assert values.load(values.dump(value)) == value
+
+
+def test_with_adapter_stacks_and_leaves_the_original_alone():
+    lora = LoRA(file=FileRef(path="/a", sha256="0", size=1), family="flux", rank=4, modules=2)
+    base = Base(source="s", path="/m", fingerprint="f", family="flux", dtype="float32")
+    stacked = base.with_adapter(lora, 0.5).with_adapter(lora, -1.0)
+    assert [adapter.strength for adapter in stacked.adapters] == [0.5, -1.0]
+    assert base.adapters == ()
+    with pytest.raises(ValidationError):
+        base.dtype = "float16"  # type: ignore[misc]
+
+
+def test_references_names_every_file_and_place():
+    lora = LoRA(file=FileRef(path="/a", sha256="0", size=7), family="flux", rank=4, modules=2)
+    base = Base(source="s", path="/m", fingerprint="f", family="flux", dtype="float32").with_adapter(lora, 1)
+    assert set(values.references(base)) == {("/m", None), ("/a", 7)}
+
+
+def test_file_ref_of_a_file(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"hello")
+    assert FileRef.of(path) == FileRef(path=str(path), sha256=hashlib.sha256(b"hello").hexdigest(), size=5)
+
+
+@pytest.mark.parametrize("data", [None, 3, {}, {"$type": "Nothing"}, {"$type": "Images"}, {"$type": "LoRA", "x": 1}])
+def test_load_refuses_what_is_not_a_value(data):
+    with pytest.raises(ValueError, match=r"value|not a"):
+        values.load(data)
+
+
+def test_two_kinds_cannot_share_a_name():
+    with pytest.raises(TypeError, match="already defined"):
+
+        class LoRA(Value):
+            pass
