@@ -5,9 +5,11 @@
 Nodes do nothing but add numbers, so all the time is ours: planning, keys, look-ups, folders, files, events. Every row
 also shows the time as a multiple of the plainest thing that could be done instead, a topological walk with networkx
 that calls a function per node and keeps nothing. "load" is reading and checking the document's text; it is no part of
-the others. "whole" includes planning and keys, "run" is what follows the run_started event. A chain of n nodes has one node asked for at the back, a tree (every parent feeds two) has n / 2, so an unchanged
-chain shows planning and keys alone and an unchanged tree the look-ups too. "x" on the right is the cost per node
-against the smallest size of the same row: 1 means linear.
+the others. "whole" includes planning and keys, "run" is what follows the run_started event.
+
+A chain of n nodes has one node asked for at the back, a tree (every parent feeds two) has n / 2, so an unchanged chain
+shows planning and keys alone and an unchanged tree the look-ups too. "x" on the right is the cost per node against the
+smallest size of the same row: 1 means linear.
 """
 
 from __future__ import annotations

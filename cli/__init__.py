@@ -132,6 +132,8 @@ def nodes(
     from ..graph_runtime.registry import Registry
 
     registry = Registry.installed()
+    for package, reason in registry.failures.items():
+        complain(f"the nodes of {package} could not be loaded: {reason}")
     with wrong_input_exits():
         kinds = [registry.get(name)] if name else sorted(registry.all(), key=lambda kind: kind.name)
     if json_:
@@ -156,8 +158,8 @@ def schema() -> None:
     """Print the JSON Schema of a workflow file, for editors that complete and check it."""
     import json
 
-    from ..graph_runtime.document import workflow_schema
     from ..graph_runtime.registry import Registry
+    from ..graph_runtime.schema import workflow_schema
 
     print(json.dumps(workflow_schema(Registry.installed()), indent=2, ensure_ascii=False))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..graph_runtime.document import Document
     from ..graph_runtime.events import Event
     from ..graph_runtime.registry import Registry
-    from ..graph_runtime.scheduler import RunResult
+    from ..graph_runtime.run_state import RunResult
 
 
 def run_workflow(

@@ -16,12 +16,16 @@ MOST_HINTS = 50
 
 
 def check(
-    document: Document, registry: Registry, *, check_files: bool = True, skip: Collection[str | None] = ()
+    document: Document,
+    registry: Registry,
+    *,
+    check_files: bool = True,
+    reported: Collection[tuple[str | None, str | None]] = (),
 ) -> tuple[dict[str, Settings], list[Problem]]:
     """Return the complete settings of every node of an installed type, and every problem there is.
 
-    Nodes in `document.missing` are placeholders, and are believed. The settings of nodes in `skip` are not looked at:
-    those are known to be from another version.
+    Nodes in `document.missing` are placeholders, and are believed. `reported` are the (node, field) of what is known
+    to be wrong: a wire that was not understood is not missing as well, and settings of another version are not judged.
     """
     values: dict[str, Settings] = {}
     problems: list[Problem] = []
@@ -33,21 +37,26 @@ def check(
                 problems.append(registry.unknown(spec.type, node))
             _check_sources(spec, document, registry, problems)
             continue
-        if node not in skip:
+        if not any((node, part) in reported for part in ("type", "version")):
             values[node], wrong = node_type.check(spec.settings, node)
             if check_files and node_type.reads:
                 bad = {problem.field for problem in wrong}
                 _, missing = resolve_files(node, node_type, values[node], folder) if not bad else ({}, [])
                 wrong += missing
             problems += wrong
-        _check_inputs(spec, node_type, document, registry, problems)
+        _check_inputs(spec, node_type, document, registry, problems, reported)
     parents = {node: [wire.node for wire in spec.wires()] for node, spec in document.nodes.items()}
     problems += cycle_problems(parents)
     return values, problems
 
 
 def _check_inputs(
-    spec: NodeSpec, node_type: NodeType, document: Document, registry: Registry, problems: list[Problem]
+    spec: NodeSpec,
+    node_type: NodeType,
+    document: Document,
+    registry: Registry,
+    problems: list[Problem],
+    reported: Collection[tuple[str | None, str | None]],
 ) -> None:
     for name, wires in spec.inputs.items():
         written = [str(wire) for wire in wires] if isinstance(wires, list) else str(wires)
@@ -65,9 +74,12 @@ def _check_inputs(
         for wire in spec.wires(name):
             _check_wire(spec.id, name, wire, socket, document, registry, problems)
     for name, socket in node_type.inputs.items():
-        if socket.required and not spec.wires(name) and (socket.many or name not in spec.inputs):
+        told = (spec.id, name) in reported or (spec.id, "inputs") in reported
+        if socket.required and not told and not spec.wires(name) and (socket.many or name not in spec.inputs):
             hint = _offers(spec.id, socket, document, registry) if len(problems) < MOST_HINTS else ""
-            problems.append(Problem(spec.id, name, None, f"{spec.type} needs a {socket.type.__name__} here.", hint))
+            problems.append(
+                Problem(spec.id, name, None, f"{spec.type} needs a wire with {socket.type.__name__} here.", hint)
+            )
 
 
 def _check_sources(spec: NodeSpec, document: Document, registry: Registry, problems: list[Problem]) -> None:
@@ -100,7 +112,7 @@ def _check_wire(
         whole = [f"{wire.node}.{output}" for output in node_type.outputs]
         problems.append(Problem(node, name, str(wire), said, did_you_mean(wire, whole, none="It has no outputs.")))
     elif socket is not None and not issubclass(kind, socket.type):
-        said = f"this wire carries a {kind.__name__}; a {socket.type.__name__} is needed."
+        said = f"this wire carries {kind.__name__}; the input takes {socket.type.__name__}."
         hint = _offers(node, socket, document, registry) if len(problems) < MOST_HINTS else ""
         problems.append(Problem(node, name, str(wire), said, hint))
 

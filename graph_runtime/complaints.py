@@ -35,7 +35,7 @@ def wanted(detail: Any) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind in _LIMITS:
         key, words = _LIMITS[kind]
-        return f"{words} {context[key]:g}"
+        return f"{words} {show(context[key])}"
     if kind == "choice":
         return "one of its choices"
     if kind == "literal_error":
@@ -51,7 +51,7 @@ def hint(detail: Any) -> str:
     if kind == "literal_error":
         return did_you_mean(said, [part.strip("'\"") for part in context["expected"].replace(" or ", ", ").split(", ")])
     if kind in ("greater_than_equal", "less_than_equal"):
-        return f"The nearest allowed value is {context[_LIMITS[kind][0]]:g}."
+        return f"The nearest allowed value is {show(context[_LIMITS[kind][0]])}."
     if kind == "int_type" and isinstance(said, float) and said == said and abs(said) < 2**53:
         return f"Write {round(said)}."
     if kind in ("int_type", "float_type", "bool_type") and isinstance(said, str):

@@ -151,8 +151,8 @@ def load(
     document, problems = reading.read(text, registry, path, allow_missing)
     document, more = _overridden(document, overrides, registry)
     problems += more
-    spoilt = {problem.node for problem in problems if problem.field in ("type", "version")}
-    values, more = checking.check(document, registry, check_files=check_files, skip=spoilt)
+    reported = {(problem.node, problem.field) for problem in problems}
+    values, more = checking.check(document, registry, check_files=check_files, reported=reported)
     problems += more
     if problems:
         raise DocumentError(problems, str(path or ""))

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import DocumentError, Problem
 from .fingerprints import Fingerprints
+from .markers import Kind
 from .node import NodeType, Settings
-from .sources import SourceError
+from .sources import SourceError, resolve
 
 if TYPE_CHECKING:
     from .document import Document

@@ -137,5 +137,6 @@ def find_cycles(parents: Mapping[str, Sequence[str]]) -> list[list[str]]:
             path.append(node)
             node = next(parent for parent in parents[node] if parent in left)
         if seen[node] == walk:
-            cycles.append(path[path.index(node) :][::-1])
+            turn = path[path.index(node) :]
+            cycles.append([turn[0], *turn[:0:-1]])
     return cycles

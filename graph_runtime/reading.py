@@ -83,8 +83,8 @@ def read(text: str, registry: Registry, path: Path | None, allow_missing: bool) 
             missing.add(node)
             if allow_missing:
                 wrong = [problem for problem in wrong if problem.field != "type"]
-        elif body.get("version", spec.version) < spec.version:
-            upgraded[node] = body["version"]
+        elif isinstance(was := body.get("version"), int) and 0 < was < spec.version:
+            upgraded[node] = int(was)
         problems += wrong
     extra = {"$schema": data["$schema"]} if "$schema" in data else {}
     document = Document(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -34,12 +35,21 @@ class RunnerContext(Context):
         self.out = Path(job.out)
         self.device = job.device
         self.models = models
-        self.scratch = Path(job.scratch)
-        # A logger of this job alone, so that no other job's handlers and levels touch it.
-        self.log = logging.Logger(f"loragraph.{job.node}", level=logging.DEBUG)
-        self.log.addHandler(_Forward(send))
+        self._scratch = Path(job.scratch)
         self._send = send
         self._cancelled = cancelled
+
+    @property
+    def scratch(self) -> Path:
+        """The folder that outlives a failure, a cancel and a kill."""
+        return self._scratch
+
+    @cached_property
+    def log(self) -> logging.Logger:
+        """A logger of this job alone, so that no other job's handlers and levels touch it."""
+        logger = logging.Logger(f"loragraph.{self.node}", level=logging.DEBUG)
+        logger.addHandler(_Forward(self._send))
+        return logger
 
     def progress(self, step: int, total: int, message: str = "", preview: Path | None = None) -> None:
         self._send(

@@ -186,8 +186,11 @@ class Store:
                     elsewhere.update(_marks(path))
                 elif not os.path.exists(path):
                     raise FileNotFoundError(f'the output "{name}" names {path}, which the node has not written')
+        dumped = {name: values.dump(value) for name, value in outputs.items()}
+        relative = _relative(dumped, staging)
         record = {
-            "outputs": {name: _relative(values.dump(value), staging) for name, value in outputs.items()},
+            "outputs": relative,
+            "inside": relative != dumped,  # Most results name nothing of their own; reading them can spare the walk.
             "files": {name: status.st_size for name, _, status in own},
             "elsewhere": elsewhere,
         }
@@ -252,7 +255,10 @@ def _intact(record: Mapping[str, Any], folder: str) -> bool:
 
 
 def _values(record: Mapping[str, Any], folder: str) -> dict[str, Value]:
-    return {name: values.load(_absolute(dumped, folder)) for name, dumped in record["outputs"].items()}
+    inside = record["inside"]
+    return {
+        name: values.load(_absolute(dumped, folder) if inside else dumped) for name, dumped in record["outputs"].items()
+    }
 
 
 def _marks(path: str) -> Iterator[tuple[str, list[int]]]:
@@ -285,15 +291,19 @@ def _relative(data: Any, folder: str) -> Any:
             return data
         return {_INSIDE: data[len(folder) + 1 :].replace(os.sep, "/")}
     if isinstance(data, dict):
-        return {name: _relative(part, folder) for name, part in data.items()}
+        inner = {name: _relative(part, folder) for name, part in data.items()}
+        return {_INSIDE: [inner[_INSIDE]]} if list(inner) == [_INSIDE] else inner  # Somebody's own {"$store": ...}.
     return [_relative(part, folder) for part in data] if isinstance(data, list) else data
 
 
 def _absolute(data: Any, folder: str) -> Any:
     """Undo `_relative`, for the folder where the result lies now."""
     if isinstance(data, dict):
-        if len(data) == 1 and isinstance(data.get(_INSIDE), str):
-            return os.path.join(folder, *data[_INSIDE].split("/")) if data[_INSIDE] else folder
+        if list(data) == [_INSIDE]:
+            inside = data[_INSIDE]
+            if isinstance(inside, list):
+                return {_INSIDE: _absolute(inside[0], folder)}
+            return os.path.join(folder, *inside.split("/")) if inside else folder
         return {name: _absolute(part, folder) for name, part in data.items()}
     return [_absolute(part, folder) for part in data] if isinstance(data, list) else data
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..graph_runtime.context import Context
 from ..graph_runtime.errors import BadInput
@@ -34,7 +34,7 @@ def grid(rows: tuple[Images, ...], titles: tuple[str, ...] = (), captions: bool 
     path = ctx.folder / "grid.png"
     sheet.save(path)
     first = next(item for row in rows for item in row.items)
-    settings = {"rows": [{"title": _title(titles, i), **_about(row)} for i, row in enumerate(rows)]}
+    settings: dict[str, Any] = {"rows": [{"title": _title(titles, i), **_about(row)} for i, row in enumerate(rows)]}
     caption = " | ".join(title for title in titles if title) or first.caption
     picture = Picture(file=FileRef.of(path), width=sheet.width, height=sheet.height, caption=caption, settings=settings)
     return Images(items=(picture,))
@@ -44,7 +44,7 @@ def _title(titles: tuple[str, ...], row: int) -> str:
     return titles[row] if row < len(titles) else ""
 
 
-def _about(row: Images) -> dict[str, object]:
+def _about(row: Images) -> dict[str, Any]:
     return {"pictures": [{"caption": item.caption, **item.settings} for item in row.items]}
 
 

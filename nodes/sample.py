@@ -7,7 +7,7 @@ from ..graph_runtime.context import Context
 from ..graph_runtime.errors import BadInput
 from ..graph_runtime.markers import Multiline, Range, Seed
 from ..graph_runtime.node import node
-from ..graph_runtime.values import Base, FileRef, Images, Picture
+from ..graph_runtime.values import Adapter, Base, FileRef, Images, Picture
 from .models import adapters_of, pipeline_of
 from .words import blaming
 
@@ -65,8 +65,14 @@ def sample(
             on_step=on_step,
             preview=on_preview,
         )
-    settings = {"base": base.source, "dtype": base.dtype, "negative_prompt": negative_prompt, "steps": steps}
-    settings |= {"guidance": guidance, "loras": [_about(a) for a in base.adapters]}
+    settings: dict[str, Any] = {
+        "base": base.source,
+        "dtype": base.dtype,
+        "negative_prompt": negative_prompt,
+        "steps": steps or family.card(pipeline).steps,
+        "guidance": guidance,
+        "loras": [_about(adapter) for adapter in base.adapters],
+    }
     pictures = [_keep(image, ctx.folder / f"{i:04d}.png") for i, image in enumerate(drawn)]
     return Images(
         items=tuple(
@@ -78,7 +84,7 @@ def sample(
     )
 
 
-def _about(adapter: Any) -> dict[str, object]:
+def _about(adapter: Adapter) -> dict[str, Any]:
     return {"title": adapter.lora.title, "sha256": adapter.lora.file.sha256, "strength": adapter.strength}
 
 

@@ -1,6 +1,7 @@
 """SaveImages: pictures of the workflow as PNG files that remember how they were made."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 from ..graph_runtime.context import Context
@@ -19,7 +20,7 @@ def save_images(images: Images, name: str = "image", *, ctx: Context) -> None:
     for step, picture in enumerate(images.items, start=1):
         ctx.check_cancel()
         text = text_chunks(picture, getattr(ctx, "workflow", ""))
-        path = numbered(ctx.out, name, ".png", lambda partial, p=picture, t=text: _write(p, t, partial))
+        path = numbered(ctx.out, name, ".png", partial(_write, picture, text))
         ctx.log.info("saved %s", path)
         ctx.progress(step, len(images.items), preview=path)
 

@@ -1,4 +1,5 @@
-"""The embedded base model `embedded:emoji`: where it lies, how it is measured, and the scripts that built it (`build`)."""
+"""The embedded base model `embedded:emoji`: where it lies, how it is measured, and the scripts that built it
+(`build`)."""
 
 from pathlib import Path
 

@@ -36,8 +36,8 @@ class Job:
 
     `id` is unique among the jobs of one executor; `node` is the node's id in the document and `type` its type's name,
     both for messages to people. An input that takes many wires is a list of dumped values, and an optional one that is
-    not connected is None. `folder` exists, and `scratch` too unless the node has no use for it (""); who writes to `out`
-    makes it.
+    not connected is None. `folder` exists, and `scratch` too unless the node has no use for it (""); `out` is made by
+    whoever writes there.
     """
 
     id: str

@@ -142,7 +142,12 @@ class _Lane:
         """Run one task in the worker; returns its outputs, or raises as `executors.base` says."""
         while True:
             worker, fresh = self._take_worker(task)
-            started, end = self._converse(task, worker)
+            try:
+                started, end = self._converse(task, worker)
+            except BaseException:  # the listener raised: what the worker still has to say is not for the next job
+                self._worker = None
+                worker.end()
+                raise
             if end is not None:
                 return self._outcome(task, end)
             self._worker = None

@@ -1,4 +1,4 @@
-"""Broken workflows and broken files: each ends with exit code 2 and a paragraph that says where, what, and what to do."""
+"""Broken workflows and files: each ends with exit code 2 and a paragraph that says where, what, and what to do."""
 
 import json
 import subprocess

@@ -103,7 +103,7 @@ def test_a_second_ctrl_c_ends_everything_at_once(started: "subprocess.Popen[str]
     assert gone(workers)
 
 
-def test_a_killed_worker_is_told_in_words_and_the_next_run_goes_on(
+def test_a_killed_worker_is_told_in_words_and_other_branches_finish(
     started: "subprocess.Popen[str]", tmp_path: Path
 ) -> None:
     (worker,) = workers_of(started.pid)
@@ -117,3 +117,20 @@ def test_a_killed_worker_is_told_in_words_and_the_next_run_goes_on(
     ends = {event["node"]: event["kind"] for event in told if event["kind"] not in ("node_progress", "node_metric")}
     assert (ends["train"], ends["save"]) == ("node_failed", "node_skipped")
     assert len(list((tmp_path / "out").glob("data-*.png"))) == 4
+
+
+def test_the_run_after_a_killed_worker_goes_on_from_the_last_checkpoint(tmp_path: Path) -> None:
+    command = training(tmp_path, 200)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as first:
+        wait_for_step(first, 12)
+        for worker in workers_of(first.pid):
+            os.kill(worker, signal.SIGKILL)
+        list(events(first))
+        assert first.wait() == 1
+    second = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert second.returncode == 0, second.stderr
+    told = [json.loads(line) for line in second.stdout.splitlines()]
+    steps = [event["data"]["step"] for event in told if event["kind"] == "node_progress" and event["node"] == "train"]
+    assert steps == list(range(steps[0], 201))
+    assert steps[0] > 10
+    assert (tmp_path / "out" / "lora-0001.safetensors").is_file()

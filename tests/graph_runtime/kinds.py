@@ -1,6 +1,5 @@
 """Node types for the tests of the runtime: trivial, and at the top of a module, as real ones are."""
 
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from loragraph.graph_runtime import (
@@ -79,8 +78,3 @@ def chain(length: int) -> dict[str, object]:
     for i in range(1, length):
         nodes[f"n{i}"] = {"type": "ApplyLoRA", "version": 1, "inputs": {"lora": f"n{i - 1}.lora"}}
     return {"format": "loragraph/1", "nodes": nodes}
-
-
-def here(path: Path) -> str:
-    """Return a path as settings have it."""
-    return str(path)

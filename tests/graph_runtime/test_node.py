@@ -65,7 +65,12 @@ def test_the_signature_is_the_declaration():
 def test_schema_is_json_and_carries_the_widgets():
     settings = json.loads(json.dumps(train_lora.schema()))["settings"]["properties"]
     assert settings["rank"] == {
-        **{"default": 8, "maximum": 64, "minimum": 1, "title": "Rank", "type": "integer", "x-widget": "slider"},
+        "default": 8,
+        "maximum": 64,
+        "minimum": 1,
+        "title": "Rank",
+        "type": "integer",
+        "x-widget": "slider",
     }
     assert settings["method"]["enum"] == ["concat", "svd"]
     assert settings["rate"]["x-step"] == 0.1
@@ -89,7 +94,7 @@ def test_settings_are_completed_with_defaults_and_tuples():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"rank": "12"}, 'must be a whole number (written without quotes and without a point). Write 12.'),
+        ({"rank": "12"}, "must be a whole number (written without quotes and without a point). Write 12."),
         ({"rank": 3.9}, "Write 4."),
         ({"rank": 3.0}, "Write 3."),
         ({"rank": True}, "must be a whole number"),

@@ -13,7 +13,9 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 files = st.builds(FileRef, path=texts, sha256=texts, size=st.integers(0, 2**60))
 loras = st.builds(LoRA, file=files, family=texts, rank=st.integers(1, 64), modules=st.integers(0, 64), title=texts)
 bases = st.builds(Base, source=texts, path=texts, fingerprint=texts, family=texts, dtype=texts)
-jsons = st.recursive(st.none() | st.booleans() | numbers | texts, lambda inner: st.lists(inner, max_size=3), max_leaves=5)
+jsons = st.recursive(
+    st.none() | st.booleans() | numbers | texts, lambda inner: st.lists(inner, max_size=3), max_leaves=5
+)
 pictures = st.builds(
     Picture,
     file=files,

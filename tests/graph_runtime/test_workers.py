@@ -167,3 +167,13 @@ def test_exit_codes_are_told_in_words() -> None:
     assert "exit code 3" in describe_exit(3)
     assert "SIGSEGV" in describe_exit(-signal.SIGSEGV)
     assert "signal 200" in describe_exit(-200)
+
+
+def test_a_listener_that_raises_does_not_confuse_the_next_job(executor: WorkerExecutor, tmp_path: Path) -> None:
+    def raises(message: dict[str, Any]) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        executor.submit(job(tmp_path, sample_nodes.heavy_sleep, seconds=30.0), raises).result()
+    outputs = executor.submit(job(tmp_path, sample_nodes.heavy_add, plus=5), ignore).result()
+    assert outputs["number"]["value"] == 5

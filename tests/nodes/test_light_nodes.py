@@ -24,7 +24,7 @@ def test_a_base_is_described_and_not_loaded() -> None:
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="model_index.json") as caught:
+    with pytest.raises(BadInput, match=r"model_index\.json") as caught:
         load_base(str(tmp_path))
     assert caught.value.field == "source"
 

@@ -15,8 +15,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(".build/embedded"), help="work folder with states and logs")
     parser.add_argument("--vae-steps", type=int, default=6500)
     parser.add_argument("--base-steps", type=int, default=12000)
-    parser.add_argument("--no-compile", action="store_true", help="slower steps, but no minute of compiling at the start")
-    parser.add_argument("--assets", type=Path, default=Path(__file__).parents[1] / "assets", help="where the shipped files go")
+    parser.add_argument(
+        "--no-compile", action="store_true", help="slower steps, but no minute of compiling at the start"
+    )
+    parser.add_argument(
+        "--assets", type=Path, default=Path(__file__).parents[1] / "assets", help="where the shipped files go"
+    )
     args = parser.parse_args()
     wanted = STAGES[:-1] if args.stage == "all" else (args.stage,)
 

@@ -24,7 +24,9 @@ def load_trained(work: Path) -> tuple[TextToImage, int]:
     """Return the averaged (EMA) weights of the running or finished training, and the step they are from."""
     state = torch.load(work / "base.pt", weights_only=True)
     model = TextToImage()
-    model.load_state_dict(state["average"])
+    with torch.no_grad():  # by parameter, since T5's tied embedding is two entries of a state dict but one parameter
+        for name, parameter in model.named_parameters():
+            parameter.copy_(state["average"][name])
     return model.eval(), int(state["step"])
 
 
@@ -46,7 +48,8 @@ def build_pipeline(work: Path) -> FluxPipeline:
 
 
 def assemble(work: Path, target: Path) -> None:
-    """Write the fp16 folder to `target`, replacing what generated files lie there; README.md (the model card) is kept."""
+    """Write the fp16 folder to `target`, replacing what generated files lie there; README.md (the model card) is
+    kept."""
     fresh = work / "assembled"
     shutil.rmtree(fresh, ignore_errors=True)
     build_pipeline(work).to(torch.float16).save_pretrained(fresh)

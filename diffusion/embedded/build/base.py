@@ -1,8 +1,9 @@
 """Train the transformer and both text encoders jointly, by flow matching on composed canvases.
 
-x_t = (1 - t) x_0 + t noise with t = sigmoid(N(0, 1)); the target is the velocity noise - x_0. Hidden matrices are updated by
-Muon (their updates orthogonalised), which learns rare captions in far fewer steps than AdamW; everything else by AdamW.
-The learning rate is constant and falls linearly over the last 30 % of the steps, so that a run can be lengthened.
+x_t = (1 - t) x_0 + t noise with t = sigmoid(N(0, 1)); the target is the velocity noise - x_0. Hidden matrices are
+updated by Muon (their updates orthogonalised), which learns rare captions in far fewer steps than AdamW; everything
+else by AdamW. The learning rate is constant and falls linearly over the last 30 % of the steps, so that a run can be
+lengthened.
 """
 
 import random
@@ -88,11 +89,14 @@ def plain_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
 
 
 def optimizers(model: TextToImage) -> list[tuple[torch.optim.Optimizer, float]]:
-    """Return (optimizer, peak rate) pairs: Muon for the blocks' attention and feed-forward matrices, AdamW for the rest."""
+    """Return (optimizer, peak rate) pairs: Muon for the blocks' attention and feed-forward matrices, AdamW for the
+    rest."""
     hidden, rest = [], []
     for name, parameter in model.named_parameters():
         modulation = "norm" in name or "embed" in name
-        is_hidden = parameter.ndim == 2 and not modulation and ("blocks" in name or "layers" in name or ".block." in name)
+        is_hidden = (
+            parameter.ndim == 2 and not modulation and ("blocks" in name or "layers" in name or ".block." in name)
+        )
         (hidden if is_hidden else rest).append(parameter)
     return [
         (torch.optim.Muon(hidden, lr=MUON_RATE, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"), MUON_RATE),
@@ -159,7 +163,14 @@ def train_base(work: Path, steps: int, compile_model: bool = True) -> None:
                 torch._foreach_lerp_(list(average.values()), [parameters[name].data for name in average], 1 - decay)
         if (step + 1) % 100 == 0 or step + 1 == steps:
             means = {kind: round(sum(values) / len(values), 4) for kind, values in sorted(losses.items())}
-            log(work, "base", step=step + 1, **means, cpu=round(time.process_time() - started), wall=round(time.time() - wall))
+            log(
+                work,
+                "base",
+                step=step + 1,
+                **means,
+                cpu=round(time.process_time() - started),
+                wall=round(time.time() - wall),
+            )
             losses.clear()
         if (step + 1) % 200 == 0 or step + 1 == steps:
             state = {"model": model.state_dict(), "average": average, "step": step + 1}

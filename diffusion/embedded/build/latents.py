@@ -1,7 +1,8 @@
 """Encode every tile once, and compose training canvases by pasting tiles' latents onto white, on the latent grid.
 
-Pasting in latent space costs nothing, so there are endless scenes; the emoji sit on white with a margin, where pasting and
-encoding agree. Latents are normalised to mean 0 and variance 1 with the two numbers that `vae.config` records.
+Pasting in latent space costs nothing, so there are endless scenes; the emoji sit on white with a margin, where
+pasting and encoding agree. Latents are normalised to mean 0 and variance 1 with the two numbers that `vae.config`
+records.
 """
 
 import random
@@ -16,9 +17,10 @@ from .text import place_name, single_caption
 
 CANVAS, STRIDE = 64, 4
 CELLS = CANVAS // STRIDE
-STYLE_SHARES = (0.45, 0.30, 0.25)
-# What a training canvas shows: one emoji filling it, a slightly smaller one moved about, a small one anywhere, two small ones.
-KINDS = {"full": 0.45, "large": 0.1, "small": 0.3, "two": 0.15}
+STYLE_SHARES = (0.5, 0.28, 0.22)
+# What a training canvas shows: one emoji filling it, a slightly smaller one moved about, a small one anywhere, two
+# small ones.
+KINDS = {"full": 0.5, "large": 0.07, "small": 0.36, "two": 0.07}
 
 
 @torch.no_grad()

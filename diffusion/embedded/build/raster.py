@@ -1,4 +1,5 @@
-"""Fetch the pinned artwork and draw it as tiles: `tiles.npz` with one uint8 array `[subject, side, side, 3]` per style and size.
+"""Fetch the pinned artwork and draw it as tiles: `tiles.npz` with one uint8 array `[subject, side, side, 3]` per
+style and size.
 
 Sizes are the side of the tile in pixels with the emoji nearly filling it: 64 (the whole canvas), 56 and 32. They are
 multiples of 4, the autoencoder's stride, so that a tile's latents can be pasted anywhere on a canvas's latent grid.
@@ -31,7 +32,8 @@ def draw(svg_body: str, box: int, side: int) -> np.ndarray:
     """Rasterise one icon on white: uint8 `[side, side, 3]`, downsampled from four times the size."""
     import resvg_py
 
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {box} {box}" width="{4 * side}" height="{4 * side}">{svg_body}</svg>'
+    size = f'viewBox="0 0 {box} {box}" width="{4 * side}" height="{4 * side}"'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{svg_body}</svg>'
     picture = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg)))).convert("RGBA")
     white = Image.new("RGBA", picture.size, "white")
     white.alpha_composite(picture)

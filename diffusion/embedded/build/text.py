@@ -18,8 +18,9 @@ MAX_LENGTH, WIDTH = 16, 128
 PLACES = (("top left", "top", "top right"), ("left", "middle", "right"), ("bottom left", "bottom", "bottom right"))
 LETTERS, LETTER_SCORE = "▁abcdefghijklmnopqrstuvwxyz0123456789,.-'\"!?", -14.0
 EXTRA_WORDS = """
-painting drawing photo picture of in on with style ink blueprint sepia riso print neon watercolour watercolor line art sketch
-black white red green blue yellow orange purple pink brown grey gray golden dark light big tiny happy sad old new a an the and
+painting drawing photo picture of in on with style ink blueprint sepia riso print neon watercolour watercolor line art
+sketch black white red green blue yellow orange purple pink brown grey gray golden dark light big tiny happy sad old
+new a an the and
 """
 
 
@@ -45,7 +46,13 @@ def corpus() -> list[str]:
     """Return the sentences the tokenizers are trained on."""
     rng = random.Random(0)
     lines = [single_caption(rng, slug, style) for slug in SUBJECTS for style in STYLES]
-    lines += [caption(slug, size=size, place=place) for slug in SUBJECTS for size in ("small", "large") for row in PLACES for place in row]
+    lines += [
+        caption(slug, size=size, place=place)
+        for slug in SUBJECTS
+        for size in ("small", "large")
+        for row in PLACES
+        for place in row
+    ]
     return lines + EXTRA_WORDS.split() * 20
 
 
@@ -72,8 +79,8 @@ def build_tokenizers() -> tuple[CLIPTokenizer, T5Tokenizer]:
     merges = [tuple(merge) for merge in trained["merges"]]
     clip = CLIPTokenizer(vocab=trained["vocab"], merges=merges, model_max_length=MAX_LENGTH)
 
-    # The vocabulary is the captions' words by frequency, and single letters for all others: the unigram trainer prunes the
-    # commonest words of so regular a corpus into syllables, which would fill the 16 tokens.
+    # The vocabulary is the captions' words by frequency, and single letters for all others: the unigram trainer
+    # prunes the commonest words of so regular a corpus into syllables, which would fill the 16 tokens.
     counts = Counter(word.strip(",") for line in lines for word in line.split())
     total = sum(counts.values())
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]

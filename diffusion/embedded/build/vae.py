@@ -1,7 +1,7 @@
 """Train the autoencoder: 64x64x3 pixels to 16x16x8 latents, on 32-pixel crops of freely recoloured emoji scenes.
 
-Small crops give many updates for the CPU time, and updates were measured to be the bottleneck. Half of the crops get another
-background or a whole new colouring, because a LoRA may move the pictures into any palette.
+Small crops give many updates for the CPU time, and updates were measured to be the bottleneck. Half of the crops get
+another background or a whole new colouring, because a LoRA may move the pictures into any palette.
 Loss: L1 + MSE + 0.5 * L1 of the image gradients + 1e-4 * KL, on pixels in -1..1.
 """
 
@@ -105,8 +105,17 @@ def train_vae(work: Path, steps: int) -> None:
         optimizer.step()
         if (step + 1) % 250 == 0 or step + 1 == steps:
             quality = psnr(vae, tiles)
-            log(work, "vae", step=step + 1, loss=round(loss.item(), 4), psnr=round(quality, 2), cpu=round(time.process_time() - started))
-            torch.save({"vae": vae.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, work / "vae.pt")
+            log(
+                work,
+                "vae",
+                step=step + 1,
+                loss=round(loss.item(), 4),
+                psnr=round(quality, 2),
+                cpu=round(time.process_time() - started),
+            )
+            torch.save(
+                {"vae": vae.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, work / "vae.pt"
+            )
     vae.save_pretrained(work / "vae")
 
 
