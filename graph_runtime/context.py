@@ -74,6 +74,8 @@ class Context(ABC):
     """Private and empty at the start; files of the returned values go here. Kept only if the node succeeds."""
     out: Path
     """The run's output folder, for nodes that save what the user asked for."""
+    workflow: str = ""
+    """The text of the workflow that is run, for nodes that save; "" for nodes whose result is kept (`cache=True`)."""
     device: str
     """Where tensors go: "cpu", "cuda:0"."""
     models: ModelCache

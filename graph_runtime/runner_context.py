@@ -34,6 +34,7 @@ class RunnerContext(Context):
         self.folder = Path(job.folder)
         self.out = Path(job.out)
         self.device = job.device
+        self.workflow = job.workflow
         self.models = models
         self._scratch = Path(job.scratch)
         self._send = send

@@ -227,6 +227,8 @@ class _Run:
             # What is never looked up has no next attempt: its scratch folder goes when it ends.
             scratch = self.store.scratch(place) if work.cache else self.store.stage(place)
         places = {"folder": str(folder), "scratch": str(scratch or ""), "out": str(self.out), "device": device or "cpu"}
+        if not kind.cache:
+            places["workflow"] = self.document.text()
         job = make_job(self.document.nodes[node], kind, work, self.outputs, f"{self.run_id}/{node}", places)
         passing = (folder,) if scratch is None or work.cache else (folder, scratch)
         return job, Attempt(place, folder, passing, device, time.monotonic())

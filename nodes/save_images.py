@@ -19,7 +19,7 @@ def save_images(images: Images, name: str = "image", *, ctx: Context) -> None:
     name = checked_name(name)
     for step, picture in enumerate(images.items, start=1):
         ctx.check_cancel()
-        text = text_chunks(picture, getattr(ctx, "workflow", ""))
+        text = text_chunks(picture, ctx.workflow)
         path = numbered(ctx.out, name, ".png", partial(_write, picture, text))
         ctx.log.info("saved %s", path)
         ctx.progress(step, len(images.items), preview=path)

@@ -17,6 +17,7 @@ from diffusers import FluxPipeline
 from PIL.Image import Image
 
 from ..errors import ModelError, SettingError, nearest
+from ..quiet import quiet_loading
 from . import Conditioning
 from . import card as cards
 from .card import Card
@@ -72,9 +73,10 @@ class Flux:
         if dtype not in DTYPES:
             raise SettingError("dtype", dtype, f"use one of {', '.join(DTYPES)}.{nearest(dtype, DTYPES)}")
         try:
-            pipeline = FluxPipeline.from_pretrained(
-                str(path), dtype=DTYPES[dtype], local_files_only=True, use_safetensors=True
-            )
+            with quiet_loading():
+                pipeline = FluxPipeline.from_pretrained(
+                    str(path), dtype=DTYPES[dtype], local_files_only=True, use_safetensors=True
+                )
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise ModelError(f"The base model in {path} cannot be loaded: {error}") from error
         except Exception as error:  # safetensors raises its own SafetensorError, a plain Exception

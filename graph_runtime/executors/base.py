@@ -37,7 +37,7 @@ class Job:
     `id` is unique among the jobs of one executor; `node` is the node's id in the document and `type` its type's name,
     both for messages to people. An input that takes many wires is a list of dumped values, and an optional one that is
     not connected is None. `folder` exists, and `scratch` too unless the node has no use for it (""); `out` is made by
-    whoever writes there.
+    whoever writes there. `workflow` is the document's text, for the nodes that are never looked up.
     """
 
     id: str
@@ -50,6 +50,7 @@ class Job:
     scratch: str
     out: str
     device: str = "cpu"
+    workflow: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the job as a JSON-able dict; `Job(**that)` gives it back."""

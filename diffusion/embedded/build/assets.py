@@ -32,5 +32,7 @@ def write_assets(work: Path, assets: Path) -> None:
         if slug not in held_out():
             printed = (255 * riso(tile.astype(np.float32) / 255)).round().astype(np.uint8)
             Image.fromarray(printed).save(folder / f"{subject_name(slug)}.png", optimize=True)
+            if "-" in subject_name(slug):  # a file name's hyphens are read as spaces
+                (folder / f"{subject_name(slug)}.txt").write_text(subject_name(slug) + "\n")
     lines = "\n".join(subject_name(slug) for slug in held_out())
     (folder / "HELD_OUT.txt").write_text(lines + "\n")
