@@ -41,9 +41,10 @@ $(RASTERISER): $(RUNTIME)
 setup: $(TOOLS) ## install LoRAGraph and its development tools in .venv
 
 demo: $(RUNTIME) ## teach the embedded model a style; pictures and figures in out/demo
+	@rm -rf out/demo
 	$(BIN)/loragraph run workflows/teach_a_style.json --out out/demo
 	$(MODULE) loragraph.diffusion.embedded.measure out/demo
-	@echo "The pictures:" && find out/demo -name '*.png' | sort | sed 's/^/  /'
+	@echo "Look at out/demo/grid-0001.png: the same prompts without and with the LoRA."
 
 ui: $(RUNTIME) ## start `loragraph ui`
 	$(BIN)/loragraph ui

@@ -3,9 +3,10 @@
     python benchmarks/train_step.py [--base FOLDER] [--steps 30] [--batch 8] [--rounds 5]
 
 The plain loop is what one would write by hand: latents and texts precomputed as well, fp32 LoRA on the same layers,
-AdamW, gradient clipping; no checkpoints, events, cancel or seeded order. Rounds alternate, the median of each side
-counts, and the ratio is what to read: times alone depend on the machine and its load. CPU seconds (process time) are
-given too, because they do not suffer from other jobs. Without --base, a model of a few million parameters is made up.
+AdamW as torch makes it by default (ours is the fused one), gradient clipping; no checkpoints, events, cancel or seeded
+order. Rounds alternate, the median of each side counts, and the ratio is what to read: times alone depend on the
+machine and its load. CPU seconds (process time) are given too, because they do not suffer from other jobs. Without
+--base, a model of a few million parameters is made up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command line: `loragraph run | validate | nodes | schema | doctor`, a thin face on the runtime's functions.
+"""The command line: `loragraph run | validate | nodes | schema | ui | doctor`, a thin face on the runtime's functions.
 
 Exit codes: 0 done, 1 a node failed, 2 the file or a setting is wrong, 130 cancelled. While a run goes on, what a person
 reads goes to standard error; results and `--events jsonl` go to standard output. Everything heavy is imported by the
@@ -36,6 +36,10 @@ Set = Annotated[
 Home = Annotated[
     Path | None,
     typer.Option("--home", metavar="DIR", help="Where results are kept (else LORAGRAPH_HOME, else the user's data)."),
+]
+Device = Annotated[
+    list[str] | None,
+    typer.Option("--device", help="Where models run: cpu, cuda:0, …; may be repeated."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -90,10 +94,7 @@ def run(
     ] = None,
     home: Home = None,
     events: Annotated[EventFormat | None, typer.Option("--events", help="Write events to standard output.")] = None,
-    device: Annotated[
-        list[str] | None,
-        typer.Option("--device", help="Where models run: cpu, cuda:0, …; may be repeated."),
-    ] = None,
+    device: Device = None,
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Run every node in this process; for debugging.")
     ] = False,
@@ -162,6 +163,28 @@ def schema() -> None:
     from ..graph_runtime.schema import workflow_schema
 
     print(json.dumps(workflow_schema(Registry.installed()), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option("--host", help="Where to serve; beyond this machine it asks for a password.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, help="[default: the first free one from 7860]")
+    ] = None,
+    home: Home = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Saved files go to a folder here, by the workflow's name.")
+    ] = Path("out"),
+    device: Device = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+) -> None:
+    """Open the page in the browser: choose a workflow, change its settings, run it, see the results."""
+    from .serving import serve_page
+
+    with wrong_input_exits():
+        serve_page(host=host, port=port, home=home, out=out, devices=tuple(device or ()), browser=not no_browser)
 
 
 @app.command()

@@ -7,8 +7,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from ..graph_runtime.rows import ENDS, Row
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 PLAIN_EVERY = 5.0
 """Seconds between two progress lines of one node where the output isn't a terminal."""
 
-ENDS = {
-    "node_cached": "cached",
-    "node_done": "done",
-    "node_failed": "failed",
-    "node_skipped": "skipped",
-    "node_cancelled": "cancelled",
-}
-
 
 class Display(Protocol):
     """Shows a run's events."""
@@ -33,44 +26,6 @@ class Display(Protocol):
     def __enter__(self) -> "Display": ...
     def __exit__(self, *exc: object) -> None: ...
     def on_event(self, event: "Event") -> None: ...
-
-
-@dataclass
-class Row:
-    """One node as it is shown."""
-
-    type: str
-    state: str = "waiting"
-    started: float = 0.0
-    seconds: float = 0.0
-    step: int = 0
-    total: int = 0
-    said: float = 0.0
-    metrics: dict[str, float] = field(default_factory=dict)
-    note: str = ""
-
-    def take(self, event: "Event") -> None:
-        """Change by one event of this node."""
-        data = event.data
-        if event.kind == "node_started":
-            self.state, self.started = "running", event.time
-        elif event.kind == "node_progress":
-            self.step, self.total = int(data.get("step", 0)), int(data.get("total", 0))
-            self.note = str(data.get("message", "") or "")
-        elif event.kind == "node_metric":
-            value = data.get("value")
-            self.metrics[str(data.get("name"))] = float("nan") if value is None else float(value)
-        elif event.kind == "node_log":
-            self.note = str(data.get("message", ""))
-        elif event.kind in ENDS:
-            self.state = ENDS[event.kind]
-            self.seconds = float(data.get("seconds", 0.0)) or (event.time - self.started if self.started else 0.0)
-            if event.kind == "node_skipped":
-                self.note = f"because {data.get('because')} failed"
-
-    def measures(self) -> str:
-        """Return the latest metrics, as `loss 0.123`."""
-        return "  ".join(f"{name} {value:.4g}" for name, value in self.metrics.items())
 
 
 class JsonLines:

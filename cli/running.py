@@ -38,8 +38,8 @@ def run_workflow(
 ) -> int:
     """Run the workflow, showing how it goes; return the exit code. Raises BadInput where a folder can't be used."""
     out, home = out.absolute(), (home or default_home()).absolute()
-    _usable(out, "--out")
-    _usable(home, "--home")
+    usable(out, "--out")
+    usable(home, "--home")
     before = _files(out)
     failures: list[Event] = []
 
@@ -50,7 +50,7 @@ def run_workflow(
 
     display = _display(document, jsonl)
     cancel = threading.Event()
-    executor = _executor(devices or (_first_device(),), in_process)
+    executor = executor_on(devices or (first_device(),), in_process)
     try:
         with display, _interrupts(cancel, executor):
             result = scheduler.run(
@@ -67,7 +67,8 @@ def run_workflow(
     return DONE
 
 
-def _usable(folder: Path, option: str) -> None:
+def usable(folder: Path, option: str) -> None:
+    """Make the folder that `option` names; raises BadInput where it can't be made or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -87,7 +88,7 @@ def _display(document: "Document", jsonl: bool) -> Display:
     return LiveTable(nodes) if sys.stderr.isatty() else PlainLines(nodes, sys.stderr)
 
 
-def _first_device() -> str:
+def first_device() -> str:
     """Return "cuda:0" where an NVIDIA card and a torch built for it are there, else "cpu"; torch isn't imported."""
     try:
         built_for_cpu = metadata.version("torch").endswith("+cpu")
@@ -97,7 +98,8 @@ def _first_device() -> str:
     return "cuda:0" if not built_for_cpu and not hidden and Path("/dev/nvidiactl").exists() else "cpu"
 
 
-def _executor(devices: tuple[str, ...], in_process: bool) -> Executor:
+def executor_on(devices: tuple[str, ...], in_process: bool = False) -> Executor:
+    """Return what runs the device nodes, not started yet; raises BadInput for a name that is no device."""
     for device in devices:
         if not re.fullmatch(r"cpu|mps|(cuda|xpu):\d{1,3}", device):
             raise BadInput(f'--device "{device}" is no device; write cpu, mps, or a card by number such as cuda:0.')

@@ -28,6 +28,8 @@ from .lora.files import check_shapes, inspect
 MAX_LOADED = 8
 # Several adapters on one model are what this module is for.
 warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
+# Which modules a file names and which it got is checked in `load`.
+warnings.filterwarnings("ignore", message="While injecting the PEFT adapters, an inconsistency")
 warnings.filterwarnings("ignore", message="Adapter .* was active which is now deleted")
 
 _locks: WeakKeyDictionary[Any, threading.RLock] = WeakKeyDictionary()

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+LONGEST = 200  # characters of a message about a prompt, which else repeats the whole of it
+CUT = "The following part of your input was truncated"
+UNTRUE = "Pipelines loaded with `dtype=torch.float16` cannot run with `cpu`"  # they can since torch 2.1
+
+
+def _shorten(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
+    if message.startswith(CUT) and len(message) > LONGEST:
+        record.msg, record.args = f"{message[:LONGEST]} …", ()
+    return not message.startswith(UNTRUE)
+
+
+def quiet_advice() -> None:
+    """Shorten what diffusers says about long prompts, and drop what it wrongly says about float16 on a CPU."""
+    for name in ("diffusers.pipelines.flux.pipeline_flux", "diffusers.pipelines.pipeline_utils"):
+        logging.getLogger(name).addFilter(_shorten)  # a second time changes nothing
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def draw(
     steps, width, height = steps or card.steps, width or card.width, height or card.height
     check_size(family, pipeline, width, height)
     if not 0 <= seed <= 2**63 - 1 - len(prompts):
-        raise SettingError("seed", seed, "use a whole number from 0 to 2**63.")
+        raise SettingError("seed", seed, f"use a whole number from 0 to {2**63 - 1 - len(prompts)}.")
     if steps < 1:
         raise SettingError("steps", steps, "use at least 1.")
     batch = max(1, batch)

@@ -46,10 +46,10 @@ class Problem:
 
     def __str__(self) -> str:
         """The problem as one paragraph: where, what, remedy."""
-        where = [f'node "{self.node}"'] if self.node is not None else []
+        where = [f"node {show(self.node)}"] if self.node is not None else []
         if self.field is not None:
             shown = "" if self.value is None else f" = {show(self.value)}"
-            where.append(f'"{self.field}"{shown}')
+            where.append(f"{show(self.field)}{shown}")
         elif self.value is not None:
             where.append(show(self.value))
         text = f"{', '.join(where)}: {self.message}" if where else self.message
@@ -100,7 +100,9 @@ def show(value: object) -> str:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         text = repr(type(value).__name__)
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    # Nothing that a terminal obeys (control characters, direction marks) comes through from a stranger's file.
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
 
 

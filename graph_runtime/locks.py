@@ -6,6 +6,7 @@ The system lets go of it when the process ends, however it ends, so a folder who
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -22,7 +23,10 @@ class FolderLock:
 
     @classmethod
     def take(cls, folder: str) -> FolderLock | None:
-        """Make the folder if need be and take it; None where another process (or this one) holds it."""
+        """Make the folder if need be and take it; None where another process (or this one) holds it.
+
+        Raises OSError where the folder cannot be made or the file system has no locks.
+        """
         os.makedirs(os.path.dirname(folder), exist_ok=True)
         handle = _lock(f"{folder}.lock")
         if handle is None:
@@ -63,6 +67,10 @@ class FolderLock:
             os.close(self.handle)
 
 
+_HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+"""What the system says of a lock that another process has."""
+
+
 def _unlink(path: str) -> None:
     """Remove a file where that is possible."""
     try:
@@ -84,9 +92,11 @@ def _lock(path: str) -> int | None:
                 import fcntl
 
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             os.close(handle)
-            return None
+            if error.errno in _HELD:
+                return None
+            raise  # A file system without locks, which no second try would give one.
         # Between opening and locking, the former holder may have removed the file.
         try:
             if os.path.samestat(os.fstat(handle), os.stat(path)):

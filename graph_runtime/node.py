@@ -108,8 +108,10 @@ class NodeType:
             model = self.settings_model.__pydantic_validator__.validate_json(to_json(dict(settings)))
         except ValidationError as error:
             return dict(settings), self._problems(error, settings, node)
-        except PydanticSerializationError as error:
-            return dict(settings), [Problem(node, None, None, f"these settings cannot be written as JSON: {error}.")]
+        except PydanticSerializationError:
+            said = "it holds half a character, or something else that JSON does not have."
+            wrong = [name for name, value in settings.items() if not _writable(name, value)]
+            return dict(settings), [Problem(node, name, settings[name], said, "Write it anew.") for name in wrong]
         return dict(model), []
 
     def complete(self, settings: Mapping[str, object]) -> Settings:
@@ -147,9 +149,9 @@ class NodeType:
                 found[name] = Problem(node, name, None, f"{self.name} needs this setting.", "Write a value for it.")
             elif name in found:  # The other members of a union.
                 was = found[name]
-                found[name] = Problem(
-                    node, name, value, f"{was.message[:-1]}, or {complaints.wanted(detail)}.", was.hint
-                )
+                if complaints.wanted(detail) not in was.message:  # Said already, of another element of a list.
+                    said = f"{was.message[:-1]}, or {complaints.wanted(detail)}."
+                    found[name] = Problem(node, name, value, said, was.hint)
             else:
                 found[name] = Problem(
                     node,
@@ -166,6 +168,15 @@ class NodeType:
             return Problem(node, name, value, "this is an input, not a setting.", 'Write the wire under "inputs".')
         message = f"{self.name} has no such setting."
         return Problem(node, name, value, message, did_you_mean(name, self.settings, none="It has no settings."))
+
+
+def _writable(name: str, value: object) -> bool:
+    """Whether a setting can be written as JSON. Bytes of a command line that are no UTF-8 text cannot."""
+    try:
+        to_json({name: value})
+    except PydanticSerializationError:
+        return False
+    return True
 
 
 def node(

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .registry import Registry
 
 
+MOST_NAMED = 20
+"""So many nodes of a circle are named; of a longer one, its beginning and its end."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """The nodes of a run: `order` has parents before children; `parents` and `children` are by id, without repeats."""
@@ -99,11 +103,17 @@ def cycle_problems(parents: Mapping[str, Sequence[str]]) -> list[Problem]:
             None,
             "nodes",
             None,
-            f"these nodes wait for each other in a circle: {' -> '.join([*cycle, cycle[0]])}.",
+            f"these nodes wait for each other in a circle: {_circle(cycle)}.",
             "Take one of the wires away.",
         )
         for cycle in find_cycles(parents)
     ]
+
+
+def _circle(cycle: list[str]) -> str:
+    left_out = len(cycle) - MOST_NAMED
+    names = cycle if left_out <= 1 else [*cycle[: MOST_NAMED - 1], f"({left_out} more)", cycle[-1]]
+    return " -> ".join([*names, cycle[0]])
 
 
 def find_cycles(parents: Mapping[str, Sequence[str]]) -> list[list[str]]:

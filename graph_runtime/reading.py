@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,11 @@ def read_text(path: Path) -> str:
         if size > LARGEST:
             said = f"this file has {size} bytes; a workflow has at most {LARGEST}."
             raise _only(said, "Is it a workflow file?", path)
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as stream:  # No more than that, also from a pipe or a device, which tell no size.
+            data = stream.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise _only(f"this is more than {LARGEST} bytes; no workflow is.", "Is it a workflow file?", path)
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         said = f"this is not UTF-8 text (byte {error.start} is {error.object[error.start]:#04x})."
         raise _only(said, "Is it a workflow file?", path) from error
@@ -86,6 +91,7 @@ def read(text: str, registry: Registry, path: Path | None, allow_missing: bool) 
         elif isinstance(was := body.get("version"), int) and 0 < was < spec.version:
             upgraded[node] = int(was)
         problems += wrong
+    problems += _infinities(data, missing)
     extra = {"$schema": data["$schema"]} if "$schema" in data else {}
     document = Document(
         nodes=nodes,
@@ -111,13 +117,14 @@ def _parse(text: str, path: Path | None, repeated: list[str]) -> dict[str, Any]:
     try:
         data = json.loads(text, object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
-        line = error.doc.splitlines()[error.lineno - 1].strip() if error.doc.strip() else ""
+        line = error.doc.split("\n")[error.lineno - 1].strip()  # Lines as json counts them.
         said = f"this is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         raise _only(f"{said}: {show(line)}." if line else f"{said}.", "Is it a workflow file?", path) from error
     except RecursionError:
         raise _only(deep, "Is it a workflow file?", path) from None
-    except ValueError as error:  # A number of thousands of digits.
-        raise _only(f"this cannot be read: {error}.", "Is it a workflow file?", path) from error
+    except ValueError as error:  # int() refuses a number of thousands of digits.
+        said = "this holds a whole number of thousands of digits, which cannot be read."
+        raise _only(said, "Is it a workflow file?", path) from error
     level: list[Any] = [data]
     for _ in range(DEEPEST):
         level = [part for each in level if isinstance(each, dict | list) for part in _parts(each)]
@@ -144,7 +151,7 @@ def _parts(data: dict[str, Any] | list[Any]) -> list[Any]:
 def _check_format(data: dict[str, Any], path: Path | None) -> None:
     said = data.get("format")
     ours = f'"{FORMAT}/{FORMAT_VERSION}"'
-    match = re.fullmatch(rf"{FORMAT}/(\d{{1,9}})", said) if isinstance(said, str) else None
+    match = re.fullmatch(rf"{FORMAT}/([0-9]{{1,9}})", said) if isinstance(said, str) else None
     if match is None:
         what = "there is no format" if said is None else "this is no format that LoRAGraph knows"
         problem = Problem(None, "format", said, f"{what}.", f'A workflow begins with "format": {ours}.')
@@ -157,6 +164,23 @@ def _check_format(data: dict[str, Any], path: Path | None) -> None:
     else:
         return
     raise DocumentError([problem], str(path or ""))
+
+
+def _infinities(data: dict[str, Any], missing: Iterable[str]) -> list[Problem]:
+    """Return a problem for every nan and infinity (1e999) outside the settings that a node type will check.
+
+    Python's reader takes them and JSON does not have them: such a document could never be saved.
+    """
+    problems = []
+    parts: list[tuple[str | None, str, Any]] = [(None, name, data.get(name)) for name in ("view", "$schema")]
+    parts += [(node, "settings", data["nodes"][node].get("settings")) for node in missing]
+    for node, name, part in parts:
+        try:
+            json.dumps(part, allow_nan=False)
+        except ValueError:
+            said = "this holds a number that is not finite (nan, or too large), which JSON does not have."
+            problems.append(Problem(node, name, part, said, "Write another number."))
+    return problems
 
 
 def _strange_keys(node: str | None, body: dict[str, Any], known: tuple[str, ...], what: str) -> list[Problem]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from .document import Document, NodeSpec
-from .errors import Problem, WorkerDied
+from .errors import DocumentError, Problem, WorkerDied
 from .executors.base import Job, NodeFailed
 from .keys import Work
 from .node import NodeType
@@ -84,10 +84,13 @@ class Attempt:
     begun: float
 
 
-def look_up(plan: Plan, work: Mapping[str, Work], store: Store) -> tuple[dict[str, Outputs], set[str]]:
+def look_up(
+    plan: Plan, work: Mapping[str, Work], node_types: Mapping[str, NodeType], store: Store
+) -> tuple[dict[str, Outputs], set[str]]:
     """Return ({node: outputs found in the store}, nodes that must run), asking from the back.
 
-    A node whose result is there hides everything above it: those nodes need neither run nor be in the store.
+    A node whose result is there hides everything above it: those nodes need neither run nor be in the store. A result
+    with other outputs than the node has now (its author changed them and kept the version) is none.
     """
     found: dict[str, Outputs] = {}
     must_run: set[str] = set()
@@ -96,12 +99,17 @@ def look_up(plan: Plan, work: Mapping[str, Work], store: Store) -> tuple[dict[st
         if node not in asked:
             continue
         outputs = store.lookup(work[node].key) if work[node].cache else None
-        if outputs is not None:
+        if outputs is not None and _fits(outputs, node_types[node]):
             found[node] = outputs
         else:
             must_run.add(node)
             asked.update(plan.parents[node])
     return found, must_run
+
+
+def _fits(outputs: Outputs, node_type: NodeType) -> bool:
+    declared = node_type.outputs
+    return outputs.keys() == declared.keys() and all(isinstance(outputs[name], kind) for name, kind in declared.items())
 
 
 def address(work: Work, run: str, node: str) -> str:
@@ -145,10 +153,17 @@ def describe_failure(node: str, type_name: str, error: BaseException) -> dict[st
 
 
 def check_types(document: Document, plan: Plan, registry: Registry) -> dict[str, NodeType]:
-    """Return the node type of every node of the plan; raises DocumentError for one that is not installed."""
+    """Return the node type of every node of the plan; raises DocumentError with all that are not installed."""
     by_name: dict[str, NodeType] = {}
+    missing: list[Problem] = []
     types: dict[str, NodeType] = {}
     for node in plan.order:
         name = document.nodes[node].type
-        types[node] = by_name.get(name) or by_name.setdefault(name, registry.get(name))
+        node_type = by_name.get(name) or registry.find(name)
+        if node_type is None:
+            missing.append(registry.unknown(name, node))
+        else:
+            types[node] = by_name[name] = node_type
+    if missing:
+        raise DocumentError(missing, str(document.path or ""))
     return types

@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event as Flag
@@ -171,7 +172,7 @@ class _Run:
 
     def _begin(self) -> None:
         """Look results up and sort the nodes into waiting, ready and finished."""
-        found, must_run = look_up(self.plan, self.work, self.store)
+        found, must_run = look_up(self.plan, self.work, self.node_types, self.store)
         self.outputs.update(found)
         for node in self.plan.order:
             if node in must_run:
@@ -200,7 +201,7 @@ class _Run:
             return
         try:
             job, attempt = self._prepare(node, place, device)
-        except OSError as error:  # a full or read-only disk
+        except (OSError, ValueError) as error:  # a full or read-only disk; a document that cannot be written as text
             self._fail(node, error, 0.0)
             return
         self.twins[place] = []
@@ -228,10 +229,15 @@ class _Run:
             scratch = self.store.scratch(place) if work.cache else self.store.stage(place)
         places = {"folder": str(folder), "scratch": str(scratch or ""), "out": str(self.out), "device": device or "cpu"}
         if not kind.cache:
-            places["workflow"] = self.document.text()
+            places["workflow"] = self.workflow
         job = make_job(self.document.nodes[node], kind, work, self.outputs, f"{self.run_id}/{node}", places)
         passing = (folder,) if scratch is None or work.cache else (folder, scratch)
         return job, Attempt(place, folder, passing, device, time.monotonic())
+
+    @cached_property
+    def workflow(self) -> str:
+        """The document's text, written once however many nodes save; raises ValueError where JSON cannot say it."""
+        return self.document.text()
 
     def _hear(self) -> None:
         """Take everything that is in the inbox; wait a moment if it is empty."""
@@ -281,6 +287,7 @@ class _Run:
                 self._make_ready(twin)
 
     def _discard(self, attempt: Attempt) -> None:
+        self.store.end_attempt(attempt.address)
         for folder in attempt.passing:
             self.store.discard(folder)
 

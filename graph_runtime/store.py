@@ -99,11 +99,12 @@ class Store:
                 if not os.path.isdir(target):
                     raise
                 first = self._load(target)
-                if first is not None:
+                if first is not None and _kinds(first) == _kinds(outputs):
                     self.discard(Path(source))
                     self._end_scratch(key)
                     return first
-                # What lies there no longer holds (a file is gone): out of the way, in one step as well.
+                # What lies there no longer holds (a file is gone, the node has other outputs now): out of the way, in
+                # one step as well.
                 with contextlib.suppress(FileNotFoundError):
                     os.rename(target, f"{source}-old")
                     shutil.rmtree(f"{source}-old", ignore_errors=True)
@@ -134,16 +135,27 @@ class Store:
                 self._scratches[key] = held
             return Path(held.folder)
 
+    def end_attempt(self, key: str) -> None:
+        """Let go of the scratch folder of `key` after an attempt that failed; what is in it stays for the next one."""
+        with self._lock:
+            held = self._scratches.pop(key, None)
+        if held is not None:
+            self._leave(held)
+
     def clean_stale(self) -> int:
-        """Remove what dead processes left in staging, and scratch untouched for 30 days; returns how many folders."""
+        """Remove what dead processes left in staging, and scratch whose result is there or that is 30 days old.
+
+        Returns how many folders it removed. What somebody holds stays.
+        """
         removed = 0
         staging, scratch = os.path.join(self.home, "staging"), os.path.join(self.home, "scratch")
         for folder in _folders(staging):
-            removed += FolderLock.remove_if_free(folder)
+            with contextlib.suppress(OSError):  # A home that can only be read is as good as any where all is found.
+                removed += FolderLock.remove_if_free(folder)
         oldest = time.time() - _SCRATCH_DAYS * 86400
         for folder in _folders(scratch):
-            with contextlib.suppress(OSError):
-                if os.stat(folder).st_mtime < oldest:
+            with contextlib.suppress(OSError, ValueError):  # ValueError: a folder that is named after no key
+                if os.stat(folder).st_mtime < oldest or self.holds(os.path.basename(folder)):
                     removed += FolderLock.remove_if_free(folder)
         return removed
 
@@ -154,11 +166,15 @@ class Store:
                 self._session.remove()
                 self._session = None
             for held in self._scratches.values():
-                if held.folder.startswith(os.path.join(self.home, "staging")):
-                    held.remove()
-                else:
-                    held.release()
+                self._leave(held)
             self._scratches.clear()
+
+    def _leave(self, held: FolderLock) -> None:
+        """Give up a scratch folder: one that is private or empty goes."""
+        if _is_inside(held.folder, os.path.join(self.home, "staging")) or _is_empty(held.folder):
+            held.remove()
+        else:
+            held.release()
 
     def _folder(self, key: str) -> str:
         if len(key) < 3 or not key.isalnum():
@@ -306,6 +322,18 @@ def _absolute(data: Any, folder: str) -> Any:
             return os.path.join(folder, *inside.split("/")) if inside else folder
         return {name: _absolute(part, folder) for name, part in data.items()}
     return [_absolute(part, folder) for part in data] if isinstance(data, list) else data
+
+
+def _kinds(outputs: Mapping[str, Value]) -> dict[str, type[Value]]:
+    return {name: type(value) for name, value in outputs.items()}
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
 
 
 def _flush(path: str) -> None:

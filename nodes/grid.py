@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ..graph_runtime.context import Context
 from ..graph_runtime.errors import BadInput
+from ..graph_runtime.markers import Range
 from ..graph_runtime.node import node
 from ..graph_runtime.values import FileRef, Images, Picture
 
@@ -21,16 +23,27 @@ MARGIN, INK, PAPER = 8, "#1b1b1f", "#ffffff"
 
 
 @node(category="Image", version=1)
-def grid(rows: tuple[Images, ...], titles: tuple[str, ...] = (), captions: bool = True, *, ctx: Context) -> Images:
+def grid(
+    rows: tuple[Images, ...],
+    titles: tuple[str, ...] = (),
+    captions: bool = True,
+    columns: Annotated[int, Range(0, 1000)] = 0,
+    *,
+    ctx: Context,
+) -> Images:
     """Return one picture with a row of pictures for each wire.
 
-    `titles` names the rows in order (missing ones stay blank); `captions` writes each picture's caption below it.
+    `titles` names the rows in order (missing ones stay blank); `captions` writes each picture's caption below it. With
+    `columns`, longer rows are broken: so many pictures of every row, then the next so many of every row below them.
     """
     if not rows or not any(row.items for row in rows):
         raise BadInput("there is no picture to put in the grid; wire at least one Images output to `rows`.", "rows")
     if len(titles) > len(rows):
         raise BadInput(f"{len(titles)} titles for {len(rows)} rows; give at most one title for each.", "titles", titles)
-    sheet = _draw(rows, titles, captions)
+    longest = max(len(row.items) for row in rows)
+    step = columns or longest
+    parts = [row.items[at : at + step] for at in range(0, longest, step) for row in rows]
+    sheet = _draw(parts, [_title(titles, part % len(rows)) for part in range(len(parts))], captions)
     path = ctx.folder / "grid.png"
     sheet.save(path)
     first = next(item for row in rows for item in row.items)
@@ -48,25 +61,25 @@ def _about(row: Images) -> dict[str, Any]:
     return {"pictures": [{"caption": item.caption, **item.settings} for item in row.items]}
 
 
-def _draw(rows: tuple[Images, ...], titles: tuple[str, ...], captions: bool) -> Image.Image:
+def _draw(rows: Sequence[Sequence[Picture]], titles: Sequence[str], captions: bool) -> Image.Image:
     """Lay the pictures out on one sheet; every cell has the size of the largest (enlarged) picture."""
     from PIL import Image, ImageDraw, ImageFont
 
-    pictures = [[_enlarged(Path(item.file.path)) for item in row.items] for row in rows]
+    pictures = [[_enlarged(Path(item.file.path)) for item in row] for row in rows]
     width = max(picture.width for row in pictures for picture in row)
     height = max(picture.height for row in pictures for picture in row)
     columns = max(len(row) for row in pictures)
     font = ImageFont.load_default(size=max(11, width // 11))
     line = int(font.getbbox("Ag")[3]) + 2
     left = max((int(font.getlength(title)) + MARGIN for title in titles if title), default=0)
-    texts = [[_wrapped(item.caption, font, width) if captions else [] for item in row.items] for row in rows]
+    texts = [[_wrapped(item.caption, font, width) if captions else [] for item in row] for row in rows]
     below = line * max((len(lines) for row in texts for lines in row), default=0)
     cell_width, cell_height = width + MARGIN, height + below + MARGIN
     sheet = Image.new("RGB", (left + columns * cell_width + MARGIN, len(rows) * cell_height + MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
     for r, row in enumerate(pictures):
         top = MARGIN + r * cell_height
-        draw.text((MARGIN, top + (height - line) // 2), _title(titles, r), fill=INK, font=font)
+        draw.text((MARGIN, top + (height - line) // 2), titles[r], fill=INK, font=font)
         for c, picture in enumerate(row):
             x = left + MARGIN + c * cell_width
             sheet.paste(picture, (x + (width - picture.width) // 2, top + (height - picture.height) // 2))

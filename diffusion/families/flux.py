@@ -16,8 +16,8 @@ import torch
 from diffusers import FluxPipeline
 from PIL.Image import Image
 
-from ..errors import ModelError, SettingError, nearest
-from ..quiet import quiet_loading
+from ..errors import ModelError, SettingError, few, nearest
+from ..quiet import quiet_advice, quiet_loading
 from . import Conditioning
 from . import card as cards
 from .card import Card
@@ -48,6 +48,7 @@ MODULATION = (
     "transformer_blocks.*.norm1_context.linear",
     "single_transformer_blocks.*.norm.linear",
 )
+VOCABULARIES = ("tokenizer.json", "vocab.json", "spiece.model")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -72,17 +73,20 @@ class Flux:
         """
         if dtype not in DTYPES:
             raise SettingError("dtype", dtype, f"use one of {', '.join(DTYPES)}.{nearest(dtype, DTYPES)}")
+        _check_tokenizers(Path(path))
         try:
+            quiet_advice()
             with quiet_loading():
                 pipeline = FluxPipeline.from_pretrained(
                     str(path), dtype=DTYPES[dtype], local_files_only=True, use_safetensors=True
                 )
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"The base model in {path} cannot be loaded: {error}") from error
         except Exception as error:  # safetensors raises its own SafetensorError, a plain Exception
             if type(error).__name__ != "SafetensorError":
                 raise
             raise ModelError(f"A weight file of the base model in {path} is broken: {error}") from error
+        _check_complete(pipeline, path)
         pipeline.set_progress_bar_config(disable=True)
         pipeline.to(device)
         for part in pipeline.components.values():
@@ -121,7 +125,10 @@ class Flux:
     def encode_prompts(self, pipeline: FluxPipeline, prompts: Sequence[str], max_length: int) -> Conditioning:
         """tokens: T5's last hidden state [prompts, max_length, width]; pooled: CLIP's [prompts, width]."""
         tokens, pooled, _ = pipeline.encode_prompt(
-            prompt=list(prompts), prompt_2=None, max_sequence_length=max_length, device=pipeline.transformer.device
+            prompt=[_utf8(prompt) for prompt in prompts],
+            prompt_2=None,
+            max_sequence_length=max_length,
+            device=pipeline.transformer.device,
         )
         return Conditioning(tokens, pooled)
 
@@ -204,8 +211,8 @@ class Flux:
             return {}
 
         result = pipeline(
-            prompt=list(prompts),
-            negative_prompt=[negative] * len(prompts) if true_cfg > 1 else None,
+            prompt=[_utf8(prompt) for prompt in prompts],
+            negative_prompt=[_utf8(negative or "")] * len(prompts) if true_cfg > 1 else None,
             true_cfg_scale=true_cfg,
             guidance_scale=card.guidance_scale if guidance is None or not distilled else guidance,
             width=width,
@@ -239,6 +246,32 @@ def grid_ids(rows: int, columns: int) -> torch.Tensor:
     ids[..., 1] = torch.arange(rows)[:, None]
     ids[..., 2] = torch.arange(columns)[None, :]
     return ids.reshape(rows * columns, 3)
+
+
+def _utf8(prompt: str) -> str:
+    """Replace what no tokenizer takes: lone surrogates, such as Python makes of a file name in another encoding."""
+    return prompt.encode("utf-8", "replace").decode("utf-8")
+
+
+def _check_tokenizers(folder: Path) -> None:
+    """Raise ModelError for a tokenizer without a vocabulary: transformers would make one that knows no words."""
+    for name in ("tokenizer", "tokenizer_2"):
+        if folder.is_dir() and not any((folder / name / file).is_file() for file in VOCABULARIES):
+            raise ModelError(
+                f"The base model in {folder} cannot be loaded: {name} has no vocabulary ({' or '.join(VOCABULARIES)}). "
+                "Download the model again."
+            )
+
+
+def _check_complete(pipeline: FluxPipeline, path: str | Path) -> None:
+    """Raise ModelError for weights that no file had: diffusers leaves them without data."""
+    for part, model in pipeline.components.items():
+        if isinstance(model, torch.nn.Module):
+            missing = [name for name, value in model.named_parameters() if value.is_meta]
+            if missing:
+                raise ModelError(
+                    f"The base model in {path} is incomplete: {part} lacks {few(missing)}. Download it again."
+                )
 
 
 def _dynamic_shift(config: Any, tokens: int) -> float:

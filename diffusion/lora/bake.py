@@ -61,6 +61,7 @@ def bake(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingError("out_folder", str(out), "there is something already; choose a new folder.")
     detect(base)
+    cards.load(base, cards.Card())  # a broken card is refused now, not after all has been written
     uses = list(total_strengths(adapters).values())
     for path, _ in uses:
         check_fits(path, base)
@@ -153,14 +154,29 @@ def _copy_tensor(
 
 def _copy_rest(base: Path, staging: Path, weight_names: set[str]) -> None:
     """Everything but the transformer's weights, links followed (a hub cache is made of links)."""
-    for path in sorted(base.rglob("*")):
+    for path in _files(base):
         name = path.relative_to(base)
-        if path.is_dir() or str(name) in weight_names or any(part.startswith(".") for part in name.parts):
+        if str(name) in weight_names:
             continue
-        if name.parts[0] == COMPONENT and name.suffix in (".safetensors", ".bin", ".pt", ".ckpt"):
-            continue  # other variants of the weights would not have the LoRA in them
+        if name.parts[0] in (COMPONENT, name.name) and name.suffix in (".safetensors", ".bin", ".pt", ".ckpt"):
+            continue  # other variants of the weights (a single file beside the folders) would not have the LoRA in them
         (staging / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, staging / name)
+
+
+def _files(base: Path) -> list[Path]:
+    """Every file below the folder that is not hidden; folders may be links too (a shared text encoder)."""
+    found = []
+    for root, folders, names in os.walk(base, followlinks=True):
+        here = Path(root).resolve()
+        # a link to a folder above would never end
+        folders[:] = [
+            folder
+            for folder in folders
+            if not folder.startswith(".") and not here.is_relative_to((here / folder).resolve())
+        ]
+        found += [Path(root, name) for name in names if not name.startswith(".")]
+    return sorted(found)
 
 
 def _describe(staging: Path, adapters: Sequence[Any]) -> None:

@@ -8,6 +8,7 @@ The format read and written here is diffusers-PEFT: `transformer.<module>.lora_A
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 from collections.abc import Mapping
@@ -30,10 +31,12 @@ OTHER_FORMATS = (
     (r"^lora_transformer_", "OneTrainer's format"),
     (r"^diffusion_model\.", "the format of ComfyUI and of the original models"),
     (r"^base_model\.model\.", "raw PEFT format"),
-    (r"^(unet|text_encoder|text_encoder_2)\.", "a LoRA for a Stable Diffusion model or a text encoder"),
+    (r"^unet\.", "a LoRA for a Stable Diffusion model"),
+    (r"^text_encoder(_\d)?\.", "a LoRA for a text encoder"),
     (r"^(double|single)_blocks\..*processor", "XLabs' FLUX format"),
     (r"\.(hada_w\d|lokr_w\d|oft_blocks|dora_scale|lora_magnitude_vector)", "a LyCORIS or DoRA adapter"),
     (r"\.lora_down\.weight$|\.lora\.down\.weight$", "a format with lora_down and lora_up keys"),
+    (r"^transformer\..*\.lora_[AB]\.", "PEFT keys with a bias or an adapter's name in them"),
     (r"\.lora_[AB]\.", "a LoRA whose keys lack the `transformer.` prefix"),
 )
 # A module name that matches tells the architecture.
@@ -73,6 +76,8 @@ def inspect(path: str | Path) -> LoraInfo:
     shapes = _module_shapes(path, found)
     alphas = read_alphas(path, found.metadata, {module: shape[2] for module, shape in shapes.items()})
     alphas |= _alpha_tensors(path, found)  # where a file has both, the tensor is what its writer trained with
+    if odd := [module for module, alpha in alphas.items() if not math.isfinite(alpha)]:
+        raise LoraFileError(f"{path} is damaged: the alpha of {few(odd)} is not a number. Save it again.")
     return LoraInfo(
         family=architecture(shapes),
         rank=max(rank for _, _, rank in shapes.values()),
@@ -102,8 +107,8 @@ def refuse_other_formats(path: str | Path, found: Header) -> None:
         hits = [key for key in strange if re.search(pattern, key)]
         if hits:
             raise LoraFileError(
-                f"{path} is in {name} (keys such as {few(hits, 2)}), which is not read here. "
-                "Convert it to the diffusers format (keys `transformer.….lora_A.weight`) first."
+                f"{path} holds keys such as {few(hits, 2)}: {name}, which is not read here. "
+                "Use a file in the diffusers format (keys `transformer.….lora_A.weight`) without others."
             )
     if len(strange) < len(found.tensors):
         raise LoraFileError(f"{path} holds keys that belong to no LoRA module: {few(strange)}. Nothing was loaded.")
@@ -199,7 +204,10 @@ def weight_files(folder: str | Path, component: str = "transformer") -> list[Pat
     index = root / "diffusion_pytorch_model.safetensors.index.json"
     if index.is_file():
         try:
-            return sorted(root / name for name in set(json.loads(index.read_text())["weight_map"].values()))
+            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            if outside := sorted(name for name in names if Path(name).name != name):
+                raise ValueError(f"it points outside its folder ({few(outside)})")
+            return sorted(root / name for name in names)
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise ModelError(f"{index} cannot be read: {error}. Download the model again.") from error
     single = root / "diffusion_pytorch_model.safetensors"

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import load_file
 
+from ..errors import LoraFileError, few
 from . import header as headers
 from .files import DOWN, METADATA_KEY, PREFIX, UP, inspect
 
@@ -59,10 +60,15 @@ def load(path: str | os.PathLike[str]) -> Lora:
     """Read a file.
 
     Raises:
-        LoraFileError: see `files.inspect`.
+        LoraFileError: see `files.inspect`; or a weight is not a number.
     """
     info = inspect(Path(path))
     tensors = load_file(path)
+    if broken := [key for key, value in tensors.items() if not value.isfinite().all()]:
+        raise LoraFileError(
+            f"{path} holds values that are no numbers, in {few(broken)}: its training went wrong, and every "
+            "picture would be black. Use an earlier state of it."
+        )
     return {
         module: Pair(tensors[PREFIX + module + DOWN], tensors[PREFIX + module + UP], info.alphas[module])
         for module in info.shapes

@@ -39,6 +39,8 @@ def restore(
 ) -> int:
     """Load the checkpoint in `folder`, if there is a sound one of the same run; returns the steps done, else 0."""
     path = folder / FILE_NAME
+    for half_written in folder.glob(f".{FILE_NAME}.*.tmp"):  # of a run that was killed while it saved
+        half_written.unlink(missing_ok=True)
     if not path.is_file():
         return 0
     try:

@@ -71,6 +71,8 @@ class TrainConfig:
             raise SettingError("targets", self.targets, "name at least one group or pattern of modules.")
         if self.preview_every and not self.preview_prompts:
             raise SettingError("preview_prompts", self.preview_prompts, "give a prompt, or set preview_every to 0.")
+        if self.seed >= 2**62:  # previews count on from it
+            raise SettingError("seed", self.seed, "use a whole number below 2**62.")
 
     def learned(self) -> dict[str, object]:
         """Return the settings that the weights depend on: all but previews and checkpoints."""

@@ -23,6 +23,7 @@ from ..families import Conditioning, Family
 
 logger = logging.getLogger(__name__)
 CHUNK = 16  # pictures and captions encoded at once
+CHUNK_PIXELS = 1024 * 1024  # and no more than these: a VAE needs gigabytes for a few large pictures
 
 
 class Example(NamedTuple):
@@ -64,21 +65,24 @@ def prepare(
     digest = hashlib.sha256(f"{width}x{height}".encode())
     rows = {caption: index for index, caption in enumerate(dict.fromkeys(["", *(caption for _, caption in examples)]))}
     latents = []
-    for first in range(0, len(examples), CHUNK):
-        pixels = []
-        for path, caption in examples[first : first + CHUNK]:
-            content = read_bytes(path)
-            digest.update(hashlib.sha256(content).digest() + hashlib.sha256(caption.encode()).digest())
-            pixels.append(to_pixels(content, str(path), width, height))
-        latents.append(family.encode_images(pipeline, torch.stack(pixels)).float())
+    chunk = max(1, min(CHUNK, CHUNK_PIXELS // (width * height)))
+    for first in range(0, len(examples), chunk):
         if check is not None:
             check()
+        pixels = []
+        for path, caption in examples[first : first + chunk]:
+            content = read_bytes(path)
+            digest.update(
+                hashlib.sha256(content).digest() + hashlib.sha256(caption.encode("utf-8", "surrogatepass")).digest()
+            )
+            pixels.append(to_pixels(content, str(path), width, height))
+        latents.append(family.encode_images(pipeline, torch.stack(pixels)).float())
     captions = list(rows)
     parts = []
     for first in range(0, len(captions), CHUNK):
-        parts.append(family.encode_prompts(pipeline, captions[first : first + CHUNK], max_length))
         if check is not None:
             check()
+        parts.append(family.encode_prompts(pipeline, captions[first : first + CHUNK], max_length))
     prompts = Conditioning(torch.cat([part.tokens for part in parts]), torch.cat([part.pooled for part in parts]))
     caption_rows = torch.tensor([rows[caption] for _, caption in examples])
     logger.info("%d pictures, %d different captions", len(examples), len(captions) - 1)
@@ -102,7 +106,8 @@ def to_pixels(content: bytes, name: str, width: int, height: int) -> torch.Tenso
     try:
         with Image.open(BytesIO(content)) as opened:
             picture = ImageOps.exif_transpose(opened)
-            if picture.mode in ("RGBA", "LA", "PA", "P"):
+            picture = _eight_bits(picture)
+            if picture.mode in ("RGBA", "LA", "PA", "P") or "transparency" in picture.info:
                 picture = picture.convert("RGBA")
                 white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
                 picture = Image.alpha_composite(white, picture)
@@ -115,3 +120,15 @@ def to_pixels(content: bytes, name: str, width: int, height: int) -> torch.Tenso
         picture = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
     values = torch.from_numpy(numpy.array(picture)).permute(2, 0, 1).float()
     return values / 127.5 - 1.0
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Scale 16-bit grey (0..65535) and float grey (0..1) to 0..255; Pillow itself would clip them to white or black."""
+    if not picture.mode.startswith(("I", "F")):
+        return picture
+    values = numpy.asarray(picture).astype(numpy.float64)
+    if picture.mode == "F":
+        values = values * 255 if values.max() <= 1 else values
+    elif values.max() > 255 or picture.mode != "I":
+        values = values / 257
+    return Image.fromarray(numpy.nan_to_num(values).round().clip(0, 255).astype(numpy.uint8))

@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -25,7 +26,7 @@ from PIL.Image import Image
 
 from .. import adapters as attached
 from .. import families
-from ..adapters import Use
+from ..adapters import Use, total_strengths
 from ..errors import SettingError, TrainingDiverged, TrainingStopped, few, nearest
 from ..families import Conditioning, Family
 from ..lora import weights
@@ -91,7 +92,8 @@ def train(
             check=lambda: _stop_if_asked(should_stop),
         )
         run = _run_digest(config, data, targets, adapters)
-        with _new_adapter(model, config, targets, carried) as layers:
+        strengths = [strength for _, strength in total_strengths(adapters).values()]
+        with _new_adapter(model, config, targets, dict(zip(carried, strengths, strict=True))) as layers:
             _run(pipeline, family, data, config, layers, folder, run, (width, height), on_step, on_preview, should_stop)
             lora = {
                 name: Pair(
@@ -101,6 +103,11 @@ def train(
                 )
                 for name, layer in layers.items()
             }
+            if not all(pair.down.isfinite().all() and pair.up.isfinite().all() for pair in lora.values()):
+                raise TrainingDiverged(
+                    f"The last step left weights that are no numbers. Lower learning_rate "
+                    f"({config.learning_rate:g}) or use a float32 base."
+                )
             header = {"loragraph.family": family.name, "loragraph.steps": str(config.steps), **(metadata or {})}
             return weights.save(lora, out or folder / "lora.safetensors", header)
 
@@ -132,21 +139,31 @@ def resolve_targets(family: Family, model: Any, targets: Sequence[str]) -> list[
 
 
 @contextmanager
-def _new_adapter(model: Any, config: TrainConfig, targets: list[str], carried: list[str]) -> Iterator[dict[str, Any]]:
-    """Attach a fresh fp32 LoRA beside the carried ones, yield {module name: its PEFT layer}, detach it at the end."""
-    settings = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=targets, lora_dropout=0.0)
+def _new_adapter(
+    model: Any, config: TrainConfig, targets: list[str], carried: Mapping[str, float]
+) -> Iterator[dict[str, Any]]:
+    """Attach a fresh fp32 LoRA beside the carried ones (adapter name -> strength), yield {module name: its PEFT layer},
+    detach it at the end.
+
+    A starts uniform in +-1/sqrt(in), PEFT's default, and B at 0. A comes from a generator of its own: trainings in
+    other threads move the global one, and a half-precision base would round what PEFT itself draws.
+    """
+    # One pattern of full names: a list would also match modules that merely end in a name (proj_out).
+    whole = "|".join(re.escape(target) for target in targets)
+    settings = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=whole, lora_dropout=0.0)
+    numbers = schedule.generator(config.seed, "start", 0)
     devices = [model.device] if model.device.type == "cuda" else []
     try:
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(schedule.generator(config.seed, "start", 0).initial_seed())
             model.add_adapter(settings, adapter_name=ADAPTER)
-        strengths = _strengths(model, carried)
         model.enable_adapters()
-        model.set_adapters([*carried, ADAPTER], [*strengths, 1.0])
+        model.set_adapters([*carried, ADAPTER], [*carried.values(), 1.0])
         layers = {}
         for name, layer in model.named_modules():
             if isinstance(layer, LoraLayer) and ADAPTER in layer.r:
-                layer.lora_A[ADAPTER].float()
+                down = layer.lora_A[ADAPTER].float().weight
+                bound = down.shape[1] ** -0.5
+                down.data.copy_((torch.rand(down.shape, generator=numbers) * 2 - 1) * bound)
                 layer.lora_B[ADAPTER].float()
                 layers[name] = layer
         for name, parameter in model.named_parameters():
@@ -159,17 +176,6 @@ def _new_adapter(model: Any, config: TrainConfig, targets: list[str], carried: l
             model.disable_gradient_checkpointing()
         attached.remove(model, ADAPTER)
         attached.freeze(model)
-
-
-def _strengths(model: Any, names: list[str]) -> list[float]:
-    """The strengths of the active adapters, read back from PEFT: scaling over alpha / r."""
-    found = {}
-    for layer in model.modules():
-        if isinstance(layer, LoraLayer):
-            for name in names:
-                if name in layer.r:
-                    found[name] = layer.scaling[name] * layer.r[name] / layer.lora_alpha[name]
-    return [found[name] for name in names]
 
 
 def _run(
@@ -202,12 +208,16 @@ def _run(
     tokens = latents.shape[1]
     precision = torch.autocast(device.type, torch.bfloat16) if config.mixed_precision == "bf16" else nullcontext()
     trainable = list(parameters.values())
+    half = attached.model_of(pipeline).dtype == torch.float16
+
+    def stop_if_asked() -> None:
+        if should_stop is not None and should_stop():
+            if done:
+                checkpoint.save(folder, parameters, optimizer, done, run)
+            raise TrainingStopped(done)
 
     for step in range(done, config.steps):
-        if should_stop is not None and should_stop():
-            if step:
-                checkpoint.save(folder, parameters, optimizer, step, run)
-            raise TrainingStopped(step)
+        stop_if_asked()
         # All random numbers of a step come from the CPU, in this order: the same on every device.
         numbers = schedule.generator(config.seed, "step", step)
         chosen = order.batch(step)
@@ -225,7 +235,14 @@ def _run(
                 Conditioning(data.prompts.tokens[rows], data.prompts.pooled[rows]),
             )
         loss = torch.nn.functional.mse_loss(predicted.float(), family.target(clean, noise))
-        torch.autograd.backward(loss)
+        # The gradient of a mean over so many numbers is below what float16 can hold, so it is scaled up on the way back
+        # (Micikevicius et al. 1710.03740, section 3.2) and down again in the fp32 adapter. A power of two is exact.
+        scale = 2.0 ** max(0, predicted.numel().bit_length() - 4) if half else 1.0
+        torch.autograd.backward(loss * scale)
+        if half:
+            for parameter in trainable:
+                if parameter.grad is not None:
+                    parameter.grad.div_(scale)
         if config.gradient_clip:
             torch.nn.utils.clip_grad_norm_(trainable, config.gradient_clip)
         rate = schedule.learning_rate(
@@ -246,11 +263,16 @@ def _run(
         if on_step is not None:
             on_step(done, config.steps, value, rate)
         if on_preview is not None and config.preview_every and done % config.preview_every == 0:
-            on_preview(done, _preview(pipeline, family, config, size))
+            on_preview(done, _preview(pipeline, family, config, size, stop_if_asked))
 
 
-def _preview(pipeline: Any, family: Family, config: TrainConfig, size: tuple[int, int]) -> list[Image]:
-    """Draw the preview prompts with the adapter as it is; no random state of this process is moved."""
+def _preview(
+    pipeline: Any, family: Family, config: TrainConfig, size: tuple[int, int], check: Callable[[], None]
+) -> list[Image]:
+    """Draw the preview prompts with the adapter as it is; no random state of this process is moved.
+
+    `check` is called after every sampling step and may raise to stop.
+    """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         return draw(
             pipeline,
@@ -260,6 +282,7 @@ def _preview(pipeline: Any, family: Family, config: TrainConfig, size: tuple[int
             steps=config.preview_steps,
             width=size[0],
             height=size[1],
+            on_step=lambda *_: check(),
         )
 
 

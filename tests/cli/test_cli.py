@@ -1,10 +1,12 @@
 """The command line: its commands, its exit codes, and what it says."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from PIL import Image
@@ -182,4 +184,27 @@ def test_validating_fifty_nodes_is_quick_and_imports_no_model_library(tmp_path: 
 
 def test_python_m_loragraph_is_the_command_line() -> None:
     done = subprocess.run([*LORAGRAPH, "--help"], capture_output=True, text=True, check=True)
-    assert all(name in done.stdout for name in ("run", "validate", "nodes", "schema", "doctor"))
+    assert all(name in done.stdout for name in ("run", "validate", "nodes", "schema", "ui", "doctor"))
+
+
+def test_the_page_is_served_until_the_process_is_told_to_stop(tmp_path: Path) -> None:
+    command = [*LORAGRAPH, "ui", "--no-browser", "--home", str(tmp_path / "home"), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as served:
+        assert served.stderr is not None
+        said = iter(served.stderr.readline, "")
+        address = next(line for line in said if "http://127.0.0.1:" in line).split()[3]
+        with urlopen(address) as answer:
+            assert b"LoRAGraph" in answer.read()
+        port = address.rstrip("/").rpartition(":")[2]
+        second = subprocess.run([*command, "--port", port], capture_output=True, text=True, check=False)
+        assert second.returncode == 2
+        assert "can't be served" in second.stderr and "--port" in second.stderr
+        served.send_signal(signal.SIGINT)
+        assert served.wait(timeout=20) == 0
+
+
+def test_a_page_for_a_device_that_is_none_is_not_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    places = ("--home", str(tmp_path / "home"), "--out", str(tmp_path / "out"))
+    code, _, err = call(capsys, "ui", "--no-browser", "--device", "gpu", *places)
+    assert code == 2
+    assert "cuda:0" in err

@@ -91,6 +91,26 @@ def test_combinations_survive_the_file_and_stock_diffusers(base: Path, lora_file
         assert relative(layers[name].get_delta_weight("default_0").detach(), wanted) < 1e-6
 
 
+def test_stock_diffusers_draws_the_same_with_what_was_merged_baked_or_stacked(
+    base: Path, pipeline: Any, lora_file: LoraFile, tmp_path: Path
+) -> None:
+    one, two = lora_file("a", rank=8, alpha=4.0, seed=1), lora_file("b", rank=3, alpha=6.0, seed=2, group="attention")
+    stack = [Use(str(path), file_sha256(str(path)), strength) for path, strength in ((one, 0.8), (two, -0.5))]
+    loras = [(weights.load(use.path), use.strength) for use in (*stack, stack[0])]
+    with adapters.applied(pipeline, [*stack, stack[0]]):
+        wanted = velocity(pipeline.transformer)
+    merged = {"concat": algebra.concat(loras), "svd": algebra.svd(loras, rank=32).lora}
+    for name, lora in merged.items():
+        stock = FluxPipeline.from_pretrained(base)
+        stock.load_lora_weights(str(weights.save(lora, tmp_path / f"{name}.safetensors")))
+        assert (velocity(stock.transformer) - wanted).abs().max() < 1e-5 * wanted.abs().max(), name
+    once = bake(base, stack, tmp_path / "once")
+    again = FluxPipeline.from_pretrained(bake(once, stack[:1], tmp_path / "again"))
+    assert (velocity(again.transformer) - wanted).abs().max() < 1e-5 * wanted.abs().max()
+    card = json.loads((tmp_path / "again" / "loragraph.json").read_text())
+    assert [entry["strength"] for entry in card["baked"]] == [0.8, -0.5, 0.8]
+
+
 def test_nonsense_is_refused() -> None:
     with pytest.raises(SettingError, match="at least one"):
         algebra.concat([])
@@ -183,6 +203,40 @@ def test_a_sharded_base_is_baked_shard_by_shard(base: Path, pipeline: Any, uses:
     left = FluxTransformer2DModel.from_pretrained(one / "transformer").state_dict()
     right = FluxTransformer2DModel.from_pretrained(many / "transformer").state_dict()
     assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_linked_folders_are_followed_and_loose_checkpoints_left_behind(
+    base: Path, uses: list[Use], tmp_path: Path
+) -> None:
+    import shutil
+
+    linked = Path(shutil.copytree(base, tmp_path / "linked"))
+    shutil.move(linked / "text_encoder", tmp_path / "elsewhere")
+    (linked / "text_encoder").symlink_to(tmp_path / "elsewhere")
+    (linked / "vae" / "above").symlink_to(linked)
+    (linked / "flux1-dev.safetensors").write_bytes(b"the same weights once more, without the LoRA")
+    baked = bake(linked, uses, tmp_path / "baked")
+    names = {str(path.relative_to(base)) for path in base.rglob("*") if path.is_file()}
+    assert {str(path.relative_to(baked)) for path in baked.rglob("*") if path.is_file()} == names
+    assert not (baked / "text_encoder").is_symlink()
+    FAMILY.load_pipeline(baked)
+
+
+def test_a_base_that_is_broken_beside_its_weights_is_refused_before_writing(
+    base: Path, uses: list[Use], tmp_path: Path
+) -> None:
+    import shutil
+
+    broken = Path(shutil.copytree(base, tmp_path / "broken"))
+    (broken / "loragraph.json").write_text("[]")
+    with pytest.raises(ModelError, match=r"loragraph\.json"):
+        bake(broken, uses, tmp_path / "out" / "baked")
+    (broken / "loragraph.json").unlink()
+    index = broken / "transformer" / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"x": "../../elsewhere.safetensors"}}))
+    with pytest.raises(ModelError, match="outside its folder"):
+        bake(broken, uses, tmp_path / "out" / "baked")
+    assert not (tmp_path / "out").exists()
 
 
 def test_small_blocks_give_the_same_weights(

@@ -60,6 +60,29 @@ def test_a_truncated_weight_file_of_the_base_is_named(base: Path, tmp_path: Path
         FAMILY.load_pipeline(copy)
 
 
+def test_a_base_without_vocabulary_weights_or_sound_settings_is_refused(base: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    for name in ("tokenizer", "tokenizer_2"):
+        copy = Path(shutil.copytree(base, tmp_path / name))
+        (copy / name / "tokenizer.json").unlink()
+        with pytest.raises(ModelError, match=f"{name} has no vocabulary"):
+            FAMILY.load_pipeline(copy)
+    copy = Path(shutil.copytree(base, tmp_path / "lacking"))
+    file = copy / "transformer" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    del tensors["x_embedder.weight"]
+    save_file(tensors, file)
+    with pytest.raises(ModelError, match=r"incomplete: transformer lacks x_embedder\.weight"):
+        FAMILY.load_pipeline(copy)
+    copy = Path(shutil.copytree(base, tmp_path / "settings"))
+    (copy / "text_encoder" / "config.json").write_text("[]")
+    with pytest.raises(ModelError, match="settings"):
+        FAMILY.load_pipeline(copy)
+
+
 def test_the_card_gives_the_defaults_and_a_missing_one_those_of_the_family(pipeline: Any, tmp_path: Path) -> None:
     card = FAMILY.card(pipeline)
     assert (card.width, card.max_sequence_length, card.true_cfg_scale, card.negative_prompt) == (64, 16, 3.0, "")

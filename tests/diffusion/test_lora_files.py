@@ -149,6 +149,9 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
         ("diffusion_model.double_blocks.0.img_attn.qkv.lora_A.weight", "ComfyUI"),
         ("unet.down_blocks.0.attn.to_q.lora_A.weight", "Stable Diffusion"),
         ("base_model.model.transformer_blocks.0.attn.to_q.lora_A.weight", "raw PEFT"),
+        ("text_encoder.text_model.encoder.layers.0.self_attn.q_proj.lora_A.weight", "a text encoder"),
+        ("transformer.transformer_blocks.0.attn.to_q.lora_A.default.weight", "an adapter's name in them"),
+        ("transformer_blocks.0.attn.to_q.lora_A.weight", "lack the `transformer.` prefix"),
         ("transformer.transformer_blocks.0.attn.to_q.lora_magnitude_vector", "DoRA"),
         ("transformer_blocks.0.attn.to_q.weight", "Is it a base model"),
     ],
@@ -156,6 +159,20 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
 def test_other_formats_are_named(tmp_path: Path, key: str, words: str) -> None:
     with pytest.raises(LoraFileError, match=words):
         files.inspect(written(tmp_path / "lora.safetensors", {key: torch.zeros(4, 4)}))
+
+
+@pytest.mark.parametrize("alpha", [float("nan"), float("inf")])
+def test_an_alpha_that_is_no_number_is_refused(tmp_path: Path, alpha: float) -> None:
+    with pytest.raises(LoraFileError, match=r"alpha of .*attn\.to_q is not a number"):
+        files.inspect(configured(tmp_path / "config.safetensors", r=4, lora_alpha=alpha))
+    with pytest.raises(LoraFileError, match=r"alpha of .*attn\.to_q is not a number"):
+        files.inspect(written(tmp_path / "tensor.safetensors", {**PAIR, f"{KEY}.alpha": torch.tensor(alpha)}))
+
+
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path: Path) -> None:
+    spoiled = {**PAIR, f"{KEY}.lora_B.weight": torch.full((32, 4), float("nan"))}
+    with pytest.raises(LoraFileError, match=r"no numbers, in .*to_q\.lora_B"):
+        weights.load(written(tmp_path / "lora.safetensors", spoiled))
 
 
 def test_one_stray_key_is_not_passed_over(tmp_path: Path) -> None:

@@ -108,11 +108,14 @@ def test_a_killed_process_is_resumed_from_its_last_checkpoint(
         [sys.executable, "-c", textwrap.dedent(code)], env=os.environ, capture_output=True, check=False
     )
     assert ended.returncode == -signal.SIGKILL, ended.stderr
+    half_written = tmp_path / "killed" / f".{checkpoint.FILE_NAME}.x1.tmp"
+    half_written.write_bytes(b"a kill in the middle of a save leaves such a file")
     done: list[int] = []
     resumed = train(
         pipeline, pictures, SHORT, checkpoint_dir=tmp_path / "killed", on_step=lambda *step: done.append(step[0])
     )
     assert done == [4, 5, 6, 7, 8]
+    assert not half_written.exists()
     assert resumed.read_bytes() == trained.read_bytes()
 
 

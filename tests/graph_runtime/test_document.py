@@ -1,7 +1,9 @@
 import contextlib
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loragraph.graph_runtime import DocumentError, sources
+from loragraph.graph_runtime import DocumentError, reading, sources
 from loragraph.graph_runtime.document import Document, NodeSpec, Reference, load, set_setting
 from loragraph.graph_runtime.schema import workflow_schema
 
@@ -292,3 +294,61 @@ print(time.process_time())
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 0.5
+
+
+@pytest.mark.parametrize("cut", ['{"format": "loragraph/1",\n', '{"a": 1\n', "{\r\n\r\n", '{"a":\u2028\n x'])
+def test_a_file_that_was_cut_short_is_not_json(cut):
+    assert "not JSON" in problems(cut)[0]
+
+
+@pytest.mark.parametrize("part", ['"view": {"a": {"at": [NaN, 0]}}', '"view": {"a": 1e999}', '"$schema": -Infinity'])
+def test_a_number_that_json_does_not_have_is_refused_anywhere(part):
+    (said,) = problems('{"format": "loragraph/1", "nodes": {}, ' + part + "}")
+    assert "not finite" in said and part.partition(":")[0] in said
+
+
+def test_a_number_that_json_does_not_have_is_refused_in_a_placeholder_too():
+    source = '{"format": "loragraph/1", "nodes": {"x": {"type": "Other", "settings": {"a": NaN}}}}'
+    assert 'node "x", "settings"' in problems(source, allow_missing=True)[0]
+
+
+def test_a_number_of_thousands_of_digits_is_refused_in_words():
+    (said,) = problems('{"format": "loragraph/1", "nodes": {}, "view": {"a": ' + "9" * 5000 + "}}")
+    assert "digits" in said and "sys." not in said
+
+
+def test_a_name_with_control_characters_is_shown_and_not_obeyed():
+    wild = "\x1b[2J\nnode \x9b\u202e" + "x" * 10000
+    for said in problems(text({wild: {"type": "Make", "settings": {wild: 1}}})):
+        assert said.isprintable() and len(said) < 500
+
+
+def test_a_long_circle_is_told_in_a_short_paragraph():
+    size = 10_000
+    circle = {f"n{i}": {"type": "ApplyLoRA", "inputs": {"lora": f"n{(i - 1) % size}.lora"}} for i in range(size)}
+    (said,) = problems(text(circle))
+    assert "n0 -> n1 -> " in said and f"-> n{size - 1} -> n0" in said and len(said) < 500
+
+
+def test_bytes_of_the_command_line_that_are_no_text_name_their_setting(tmp_path):
+    file = tmp_path / "a"
+    file.touch()
+    source = text({"r": {"type": "Read", "settings": {"file": str(file)}}})
+    (said,) = problems(source, overrides=["r.note=\udcff"])
+    assert said.startswith('node "r", "note"') and "half a character" in said
+
+
+def test_two_wrong_elements_of_a_list_are_not_told_as_a_choice():
+    merge = {"type": "Merge", "settings": {"strengths": [1, "2", None]}, "inputs": {"loras": ["m.lora"]}}
+    (said,) = problems(text({"m": MAKE, "merge": merge}))
+    assert said.count("must be a number") == 1 and ", or " not in said
+
+
+def test_a_file_that_tells_no_size_is_read_no_further_than_a_workflow_goes(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "LARGEST", 1000)
+    pipe = tmp_path / "pipe.json"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b" " * 1001,))
+    writer.start()
+    assert "more than 1000 bytes" in problems(pipe)[0]
+    writer.join()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
 from threading import Timer
@@ -13,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from loragraph.graph_runtime.document import Document, NodeSpec, Reference
+from loragraph.graph_runtime.document import Document, NodeSpec, Reference, load
 from loragraph.graph_runtime.errors import DocumentError
 from loragraph.graph_runtime.events import Event
 from loragraph.graph_runtime.executors import Executor, InProcessExecutor, WorkerExecutor
 from loragraph.graph_runtime.registry import Registry
 from loragraph.graph_runtime.scheduler import RunResult, run
+from loragraph.graph_runtime.store import Store
 from loragraph.tests.graph_runtime import sample_nodes
 from loragraph.tests.graph_runtime.sample_nodes import noted
 
@@ -363,3 +367,44 @@ def test_a_home_that_cannot_be_written_fails_the_node_in_words(runner: Runner, m
     assert statuses(result) == {"a": "failed", "b": "skipped"}
     assert "No space left" in result.nodes["a"].error
     assert runner.leftovers() == []
+
+
+def test_a_document_that_cannot_be_written_fails_the_node_that_needs_its_text(runner: Runner) -> None:
+    document = replace(graph(n=("Constant", {}), save=("Save", {"number": "n.number"})), view={"n": float("nan")})
+    assert statuses(runner(document)) == {"n": "done", "save": "failed"}
+
+
+def test_a_result_with_outputs_of_another_name_is_made_again(runner: Runner) -> None:
+    document = graph(n=("Constant", {}), halves=("Split", {"number": "n.number"}))
+    key = runner(document).nodes["halves"].key
+    store = Store(runner.folder / "home")
+    shutil.rmtree(store.folder(key))
+    store.commit(key, store.stage(key), {"tiny": sample_nodes.Number(value=1), "large": sample_nodes.Number(value=2)})
+    store.close()
+    longer = graph(
+        n=("Constant", {}), halves=("Split", {"number": "n.number"}), sum=("Add", {"numbers": ["halves.small"]})
+    )
+    assert statuses(runner(longer)) == {"n": "cached", "halves": "done", "sum": "done"}
+
+
+def test_a_node_that_is_not_installed_is_named(runner: Runner) -> None:
+    source = json.dumps({"format": "loragraph/1", "nodes": {"a": {"type": "Other"}, "b": {"type": "Constant"}}})
+    document = load(source, REGISTRY, allow_missing=True)
+    with pytest.raises(DocumentError, match=r'node "a".*Other'):
+        runner(document)
+    assert statuses(runner(document, wanted=["b"])) == {"b": "done"}
+
+
+def test_many_failures_cost_no_other_node_its_files(runner: Runner) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+    most = 0
+
+    def count(event: Event) -> None:
+        nonlocal most
+        if before and event.kind == "node_started":
+            most = max(most, len(list(Path("/proc/self/fd").iterdir())))
+
+    nodes: dict[str, Any] = {f"f{i}": ("Sleep", {"seconds": 1.0, "journal": f"/nowhere/{i}"}) for i in range(200)}
+    assert set(statuses(runner(graph(**nodes), on_event=count)).values()) == {"failed"}
+    assert most < before + 100
+    assert not list((runner.folder / "home" / "scratch").iterdir())

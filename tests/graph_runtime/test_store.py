@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 import os
@@ -219,6 +220,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_old_scratch_is_cleaned(store):
     path = store.scratch(KEY)
+    (path / "checkpoint").touch()
     os.utime(path, (1, 1))
     assert store.clean_stale() == 0  # held
     store.close()
@@ -248,3 +250,64 @@ def test_processes_agree_on_one_result(store):
     assert results.get(timeout=60) == results.get(timeout=60)
     for process in processes:
         process.join()
+
+
+def test_an_attempt_that_ended_holds_nothing_and_leaves_only_what_it_wrote(store):
+    keys = [f"{number:064x}" for number in range(300)]
+    (store.scratch(KEY) / "checkpoint").write_text("7")
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    for key in keys:
+        store.scratch(key)
+        store.end_attempt(key)
+    store.end_attempt(KEY)
+    if before:
+        assert len(os.listdir("/proc/self/fd")) <= before
+    other = Store(store.home)
+    assert [path.name for path in (Path(store.home) / "scratch").iterdir() if path.is_dir()] == [KEY]
+    assert (other.scratch(KEY) / "checkpoint").read_text() == "7"
+    other.close()
+
+
+def test_scratch_whose_result_is_there_is_stale(store):
+    (store.scratch(KEY) / "checkpoint").touch()
+    store.end_attempt(KEY)
+    (Path(store.home) / "scratch" / "no key").mkdir()
+    assert store.clean_stale() == 0
+    make(store)
+    assert store.clean_stale() == 1
+    assert not (Path(store.home) / "scratch" / KEY).exists()
+
+
+def test_a_result_of_another_kind_is_replaced(store):
+    make(store)
+    staging = store.stage(KEY)
+    (staging / "a.png").write_bytes(b"1")
+    picture = Picture(file=FileRef.of(staging / "a.png"), width=1, height=1)
+    assert isinstance(store.commit(KEY, staging, {"images": Images(items=(picture,))})["images"], Images)
+    found = store.lookup(KEY)
+    assert found is not None and list(found) == ["images"]
+
+
+def test_a_file_system_without_locks_is_an_error_and_no_endless_try(store, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(OSError, match="No locks"):
+        store.stage(KEY)
+
+
+def test_a_home_that_can_only_be_read_still_answers(store, monkeypatch):
+    made = make(store)
+    (Path(store.home) / "staging" / "left").mkdir()
+
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("loragraph.graph_runtime.locks._lock", read_only)
+    reader = Store(store.home)
+    assert reader.clean_stale() == 0
+    assert reader.lookup(KEY) == {"lora": made}
+    reader.close()

@@ -143,6 +143,12 @@ def test_a_grid_has_a_cell_for_each_picture(ctx: FakeContext, tmp_path: Path) ->
         assert image.size == (titled.width, titled.height)
 
 
+def test_a_grid_breaks_long_rows_and_keeps_them_together(ctx: FakeContext, tmp_path: Path) -> None:
+    rows = (material.images(tmp_path / "a", ("one", "two", "three")), material.images(tmp_path / "b"))
+    (broken,) = grid(rows, captions=False, columns=2, ctx=ctx).items
+    assert (broken.width, broken.height) == (2 * (128 + 8) + 8, 4 * (128 + 8) + 8)
+
+
 def test_a_grid_needs_a_picture_and_not_more_titles_than_rows(ctx: FakeContext, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no picture"):
         grid((), ctx=ctx)

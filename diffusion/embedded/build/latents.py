@@ -17,10 +17,12 @@ from .text import place_name, single_caption
 
 CANVAS, STRIDE = 64, 4
 CELLS = CANVAS // STRIDE
-STYLE_SHARES = (0.5, 0.28, 0.22)
+TOKEN = 2
+"""Latent cells per token: places are whole tokens, so that a moved emoji is the same tokens, moved."""
+STYLE_SHARES = (0.43, 0.33, 0.24)
 # What a training canvas shows: one emoji filling it, a slightly smaller one moved about, a small one anywhere, two
 # small ones.
-KINDS = {"full": 0.5, "large": 0.07, "small": 0.36, "two": 0.07}
+KINDS = {"full": 0.36, "large": 0.1, "small": 0.42, "two": 0.12}
 
 
 @torch.no_grad()
@@ -58,7 +60,8 @@ def compose(latents: dict[str, torch.Tensor], rng: random.Random) -> tuple[torch
         captions = []
         for (top, left), which in zip(boxes, (subject, other), strict=True):
             # Each half of the canvas (16x8 or 8x16 cells) holds one; it slides along the half's long side.
-            y, x = (rng.randint(0, 8), left) if boxes[1][1] else (top, rng.randint(0, 8))
+            along = rng.randrange(0, 9, TOKEN)
+            y, x = (along, left) if boxes[1][1] else (top, along)
             canvas[:, y : y + 8, x : x + 8] = latents[f"{style}-32"][which]
             captions.append(single_caption(rng, SUBJECTS[which], "noto"))
         join = " left of " if boxes[1][1] else " above "
@@ -67,7 +70,7 @@ def compose(latents: dict[str, torch.Tensor], rng: random.Random) -> tuple[torch
     side = 56 if kind == "large" else 32
     cells = side // STRIDE
     room = CELLS - cells
-    y, x = rng.randint(0, room), rng.randint(0, room)
+    y, x = (rng.randrange(0, room + 1, TOKEN) for _ in range(2))
     canvas[:, y : y + cells, x : x + cells] = latents[f"{style}-{side}"][subject]
     place = place_name(y, x, room) if rng.random() < 0.6 else ""
     return canvas, single_caption(rng, SUBJECTS[subject], style, kind, place), kind
