@@ -22,7 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -58,7 +58,7 @@ from .store import Store
 OnEvent = Callable[[Event], None]
 
 POLL = 0.05
-"""Seconds between two looks at the cancel flag while nothing else happens."""
+"""Seconds between two looks at the cancel flag, whether nothing happens or more than can be heard."""
 
 THREADS = max(2, min(8, os.cpu_count() or 1))
 """So many light nodes run at a time."""
@@ -240,18 +240,22 @@ class _Run:
         return self.document.text()
 
     def _hear(self) -> None:
-        """Take everything that is in the inbox; wait a moment if it is empty."""
-        try:
+        """Take what is in the inbox; wait a moment if it is empty.
+
+        Not without end: a node that tells faster than the listener hears must not keep the cancel flag from being seen.
+        """
+        end = time.monotonic() + POLL
+        with suppress(Empty):
             node, news = self.inbox.get(timeout=POLL)
             while True:
                 if isinstance(news, Future):
                     self._end(node, news)
-                elif node in self.running:
+                elif node in self.running and not (self.stopping and news["kind"] == "progress"):
                     data = {name: part for name, part in news.items() if name != "kind"}
                     self._tell(_KINDS[news["kind"]], node, **data)
+                if time.monotonic() > end:
+                    return
                 node, news = self.inbox.get_nowait()
-        except Empty:
-            return
 
     def _end(self, node: str, future: Future[dict[str, Any]]) -> None:
         del self.running[node]

@@ -116,7 +116,7 @@ def build(desk: Desk, workflows: Path) -> gr.Blocks:
                     object_fit="contain",
                     buttons=["download", "fullscreen"],
                 )
-                files = gr.File(visible=False, label="Files", file_count="multiple", interactive=False)
+                files = gr.File(visible=False, label="Files", file_count="multiple", interactive=False, height=220)
         shown = [wrong, status, curve, preview, gallery, files, run, cancel]
 
         def open_ready(name: str | None) -> tuple[Any, Any]:

@@ -104,6 +104,16 @@ def _sleep(ctx: Context, seconds: float, journal: str) -> None:
     note(journal, "end")
 
 
+@node(category="test")
+def chatter(ctx: Context, seconds: float = 1.0) -> Number:
+    """Tell more than anybody can hear."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        ctx.progress(1, 2)
+        ctx.check_cancel()
+    return Number(value=0)
+
+
 @node(category="test", device=True)
 def stubborn(seconds: float = 60.0, journal: str = "", hold: bool = False) -> Number:
     """Wait in one C call that hears no cancel; `hold` keeps the interpreter's lock all the while."""

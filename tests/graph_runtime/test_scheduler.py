@@ -408,3 +408,15 @@ def test_many_failures_cost_no_other_node_its_files(runner: Runner) -> None:
     assert set(statuses(runner(graph(**nodes), on_event=count)).values()) == {"failed"}
     assert most < before + 100
     assert not list((runner.folder / "home" / "scratch").iterdir())
+
+
+def test_a_node_that_tells_more_than_is_heard_can_be_cancelled(runner: Runner) -> None:
+    cancel = Flag()
+
+    def slow(event: Event) -> None:
+        if event.kind == "node_progress":
+            cancel.set()
+            time.sleep(0.001)
+
+    result = runner(graph(a=("Chatter", {"seconds": 3.0})), cancel=cancel, on_event=slow)
+    assert result.status == "cancelled" and result.seconds < 2.5

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
 from loragraph.diffusion.embedded import locate
 from loragraph.diffusion.embedded.build.subjects import STYLES, SUBJECTS, caption, subject_name
 from loragraph.diffusion.embedded.measure import gallery, report, retrieve, retrieve_anywhere, riso, style_distance
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 SOME = SUBJECTS[::9]
 

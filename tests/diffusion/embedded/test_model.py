@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from diffusers import FluxPipeline
+
 from loragraph.diffusion.embedded import locate
 from loragraph.diffusion.embedded.build.gate import draw
 from loragraph.diffusion.embedded.build.subjects import STYLES, SUBJECTS, caption
