@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -60,11 +59,6 @@ def node_key(
     wires = {name: list(wires) for name, wires in inputs.items() if wires}
     text = _canonical([_SCHEME, type_name, version, kept, files, wires])
     return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def unrepeatable(key: str) -> str:
-    """Return a key that nobody else has, for the result of a node that is never looked up (`cache=False`)."""
-    return hashlib.sha256(f"{key} {secrets.token_hex(16)}".encode()).hexdigest()
 
 
 def map_paths(value: Any, change: Callable[[str], Any]) -> Any:

@@ -34,6 +34,10 @@ def load_images(folder: InputFolder, prefix: str = "") -> LoadedImages:
             field="folder",
             value=folder,
         )
+    for path in paths:
+        if not path.name.isprintable():  # also what a file system gives for bytes that are no UTF-8
+            said = ascii(path.name)
+            raise BadInput(f"the file name {said} can't be written as text; rename the file.", "folder", said)
     pictures = [_read(path, prefix) for path in paths]
     items = tuple(Item(file=picture.file, caption=picture.caption) for picture in pictures)
     return LoadedImages(Dataset(items=items, root=str(root)), Images(items=tuple(pictures)))

@@ -80,6 +80,8 @@ def train_lora(
     )
     with blaming("steps", steps):
         config.check()
+    for item in dataset.items:
+        _unchanged(item.file)
     _, pipeline = pipeline_of(base, ctx)
     from ..diffusion.training.loop import train
 
@@ -103,6 +105,16 @@ def train_lora(
     info = inspect(path)
     title = f"rank {rank}, {steps} steps"
     return LoRA(file=FileRef.of(path), family=info.family, rank=info.rank, modules=info.modules, title=title)
+
+
+def _unchanged(file: FileRef) -> None:
+    """Refuse a picture that was edited after it was listed: the result would be kept under the old one's key."""
+    try:
+        same = FileRef.of(file.path).sha256 == file.sha256
+    except OSError as error:
+        raise BadInput(f"{file.path} can't be read any more ({error.strerror}).", "dataset", file.path) from error
+    if not same:
+        raise BadInput(f"{file.path} was changed while the workflow ran; run it again.", "dataset", file.path)
 
 
 class _Reports:

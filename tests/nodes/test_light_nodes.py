@@ -1,6 +1,7 @@
 """The nodes that load nothing heavy: loading by name, applying, saving, the grid."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -126,6 +127,14 @@ def test_a_saved_lora_is_the_same_file_and_is_kept_once(ctx: FakeContext) -> Non
     assert (ctx.out / "mine-0001.safetensors").read_bytes() == material.lora_file(0).read_bytes()
     assert (ctx.out / "mine-0002.safetensors").read_bytes() == material.lora_file(1).read_bytes()
     assert len(list(ctx.out.iterdir())) == 2
+
+
+def test_a_file_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    material.images(tmp_path)
+    picture = next(tmp_path.glob("*.png"))
+    os.rename(picture, os.fsencode(tmp_path) + b"/caf\xe9.png")
+    with pytest.raises(BadInput, match="rename the file"):
+        load_images(str(tmp_path))
 
 
 def test_a_grid_has_a_cell_for_each_picture(ctx: FakeContext, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from loragraph.graph_runtime import BadInput, Cancelled, FakeContext, Images
-from loragraph.nodes import apply_lora, bake_lora, merge_lora, sample, train_lora
+from loragraph.nodes import apply_lora, bake_lora, load_images, merge_lora, sample, train_lora
 from loragraph.tests.nodes import material
 
 
@@ -129,6 +129,15 @@ def test_the_same_seed_gives_the_same_weights_also_after_an_interruption(ctx: Fa
     assert resumed.file.sha256 == whole.file.sha256
     other = train_lora(material.base(), material.dataset(), **SHORT, seed=5, ctx=again(ctx, "other"))
     assert other.file.sha256 != whole.file.sha256
+
+
+def test_a_picture_that_was_edited_meanwhile_is_not_trained_on(ctx: FakeContext, tmp_path: Path) -> None:
+    material.images(tmp_path)
+    dataset = load_images(str(tmp_path)).dataset
+    with open(dataset.items[0].file.path, "ab") as file:
+        file.write(b"more")
+    with pytest.raises(BadInput, match="was changed while the workflow ran"):
+        train_lora(material.base(), dataset, steps=1, ctx=ctx)
 
 
 def test_training_names_the_setting_that_makes_no_sense(ctx: FakeContext) -> None:

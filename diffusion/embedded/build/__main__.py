@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--work", type=Path, default=Path(".build/embedded"), help="work folder with states and logs")
     parser.add_argument("--vae-steps", type=int, default=6500)
-    parser.add_argument("--base-steps", type=int, default=7800)
+    parser.add_argument("--base-steps", type=int, default=6600)
     parser.add_argument(
         "--no-compile", action="store_true", help="slower steps, but no minute of compiling at the start"
     )
