@@ -3,88 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from threading import Event as Flag
-from threading import Timer
 from typing import Any
 
 import pytest
 
-from loragraph.graph_runtime.document import Document, NodeSpec, Reference, load
+from loragraph.graph_runtime.document import Document, load
 from loragraph.graph_runtime.errors import DocumentError
 from loragraph.graph_runtime.events import Event
 from loragraph.graph_runtime.executors import Executor, InProcessExecutor, WorkerExecutor
-from loragraph.graph_runtime.registry import Registry
-from loragraph.graph_runtime.scheduler import RunResult, run
 from loragraph.graph_runtime.store import Store
 from loragraph.tests.graph_runtime import sample_nodes
-from loragraph.tests.graph_runtime.sample_nodes import noted
-
-REGISTRY = Registry()
-REGISTRY.collect(sample_nodes)
-
-
-def graph(**nodes: tuple[str, dict[str, Any]]) -> Document:
-    """A document from {id: (type, arguments)}; an argument named as an input is a wire "node.output", or a list."""
-    specs = {}
-    for node, (type_name, arguments) in nodes.items():
-        kind = REGISTRY.get(type_name)
-        inputs: dict[str, Any] = {}
-        for name in kind.inputs:
-            if (given := arguments.get(name)) is not None:
-                wires = [Reference(*text.split(".")) for text in ([given] if isinstance(given, str) else given)]
-                inputs[name] = wires if isinstance(given, list) else wires[0]
-        settings = {name: value for name, value in arguments.items() if name not in kind.inputs}
-        specs[node] = NodeSpec(node, type_name, kind.version, settings, inputs)
-    return Document(specs)
-
-
-class Runner:
-    """Runs documents in one home, and keeps what the last run told."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.journal = folder / "journal"
-        self.events: list[Event] = []
-
-    def __call__(self, document: Document, **options: Any) -> RunResult:
-        self.events = []
-        options.setdefault("executor", None)
-        on_event = options.pop("on_event", None)
-
-        def hear(event: Event) -> None:
-            self.events.append(event)
-            if on_event:
-                on_event(event)
-
-        home, out = self.folder / "home", self.folder / "out"
-        return run(document, REGISTRY, home=home, out=out, on_event=hear, **options)
-
-    def noted(self) -> list[str]:
-        return noted(self.journal)
-
-    def leftovers(self) -> list[Path]:
-        """Files in staging folders: there must never be any after a run."""
-        return [
-            path
-            for path in (self.folder / "home" / "staging").rglob("*")
-            if path.is_file() and path.parent.parent.name != "staging"
-        ]
-
-
-@pytest.fixture
-def runner(tmp_path: Path) -> Runner:
-    return Runner(tmp_path)
-
-
-def statuses(result: RunResult) -> dict[str, str]:
-    return {node: state.status for node, state in result.nodes.items()}
+from loragraph.tests.graph_runtime.running import REGISTRY, Runner, graph, statuses
 
 
 def test_values_flow_along_the_wires(runner: Runner) -> None:
@@ -231,89 +164,6 @@ def test_what_follows_an_uncached_node_runs_every_time(runner: Runner) -> None:
     assert texts[0] != texts[1]
 
 
-@pytest.mark.parametrize("kind", ["Sleep", "HeavySleep"])
-def test_cancel_stops_within_one_step_and_leaves_no_half_written_file(runner: Runner, kind: str) -> None:
-    cancel = Flag()
-    told: dict[str, float] = {}
-
-    def stop(event: Event) -> None:
-        if event.kind == "node_progress" and event.data["step"] == 3:
-            told["at"] = time.monotonic()
-            cancel.set()
-
-    document = graph(
-        a=("Constant", {}),
-        slow=(kind, {"number": "a.number", "seconds": 30.0}),
-        after=("Add", {"numbers": ["slow.number"]}),
-    )
-    result = runner(document, cancel=cancel, on_event=stop)
-    assert time.monotonic() - told["at"] < 2
-    assert result.status == "cancelled"
-    assert statuses(result) == {"a": "done", "slow": "cancelled", "after": "cancelled"}
-    assert runner.leftovers() == []
-    assert {event.node for event in runner.events if event.kind == "node_cancelled"} == {"slow", "after"}
-    assert runner.events[-1].kind == "run_done" and runner.events[-1].data["status"] == "cancelled"
-
-
-def test_a_run_cancelled_before_it_begins_runs_nothing(runner: Runner) -> None:
-    cancel = Flag()
-    cancel.set()
-    result = runner(graph(a=("Constant", {"journal": str(runner.journal)})), cancel=cancel)
-    assert statuses(result) == {"a": "cancelled"} and runner.noted() == []
-
-
-def test_a_worker_killed_in_mid_training_is_told_and_the_rest_goes_on(runner: Runner) -> None:
-    train = {"steps": 6, "die_at": 4, "journal": str(runner.journal)}
-    document = graph(
-        teach=("Train", train),
-        again=("HeavyAdd", {"plus": 3}),
-        light=("Constant", {}),
-        after=("Save", {"text": "teach.text"}),
-    )
-    result = runner(document)
-    assert statuses(result) == {"teach": "failed", "again": "done", "light": "done", "after": "skipped"}
-    said = result.nodes["teach"].error
-    for words in ("'teach'", "Train", "killed by signal 9 (SIGKILL)", "memory"):
-        assert words in said
-    assert runner.leftovers() == []
-    # The checkpoint survived, so running again goes on from there.
-    assert runner(document).status == "done"
-    assert runner.noted() == ["from=0", "from=4"]
-    assert not list((runner.folder / "home" / "scratch").glob("*/count.txt"))
-
-
-def test_a_worker_killed_from_outside_is_told(runner: Runner) -> None:
-    executor = WorkerExecutor()
-    try:
-
-        def kill(event: Event) -> None:
-            if event.kind == "node_progress" and event.data["step"] == 5:
-                os.kill(executor.pids()["cpu"], signal.SIGKILL)
-
-        result = runner(graph(slow=("HeavySleep", {"seconds": 5.0})), executor=executor, on_event=kill)
-        assert statuses(result) == {"slow": "failed"}
-        assert "SIGKILL" in result.nodes["slow"].error
-        assert runner(graph(next=("HeavyAdd", {})), executor=executor).status == "done"
-    finally:
-        executor.close()
-
-
-def test_a_checkpoint_survives_a_cancel(runner: Runner) -> None:
-    cancel = Flag()
-    document = graph(teach=("Train", {"steps": 10**6, "journal": str(runner.journal)}))
-
-    def stop(event: Event) -> None:
-        if event.kind == "node_metric" and event.data["step"] == 3:
-            cancel.set()
-
-    assert runner(document, cancel=cancel, on_event=stop).status == "cancelled"
-    again = Flag()
-    Timer(1.0, again.set).start()
-    runner(document, cancel=again)
-    resumed = [int(line.removeprefix("from=")) for line in runner.noted()]
-    assert resumed[0] == 0 and resumed[1] >= 3
-
-
 def test_events_are_numbered_and_ordered(runner: Runner) -> None:
     runner(graph(a=("Talk", {}), b=("Constant", {})))
     assert [event.seq for event in runner.events] == list(range(1, len(runner.events) + 1))
@@ -331,16 +181,6 @@ def test_an_executor_that_is_lent_stays_open(runner: Runner, make: Callable[[], 
             assert runner(graph(a=("HeavyAdd", {"plus": plus})), executor=executor).status == "done"
     finally:
         executor.close()
-
-
-def test_a_listener_that_raises_leaves_nothing_running(runner: Runner) -> None:
-    def raises(event: Event) -> None:
-        if event.kind == "node_progress":
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        runner(graph(slow=("Sleep", {"seconds": 30.0})), on_event=raises)
-    assert runner.leftovers() == []
 
 
 def test_a_deleted_result_is_made_again(runner: Runner) -> None:
@@ -408,15 +248,3 @@ def test_many_failures_cost_no_other_node_its_files(runner: Runner) -> None:
     assert set(statuses(runner(graph(**nodes), on_event=count)).values()) == {"failed"}
     assert most < before + 100
     assert not list((runner.folder / "home" / "scratch").iterdir())
-
-
-def test_a_node_that_tells_more_than_is_heard_can_be_cancelled(runner: Runner) -> None:
-    cancel = Flag()
-
-    def slow(event: Event) -> None:
-        if event.kind == "node_progress":
-            cancel.set()
-            time.sleep(0.001)
-
-    result = runner(graph(a=("Chatter", {"seconds": 3.0})), cancel=cancel, on_event=slow)
-    assert result.status == "cancelled" and result.seconds < 2.5

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from loragraph.graph_runtime.executors import InProcessExecutor
-from loragraph.tests.graph_runtime.test_scheduler import Runner, graph
+from loragraph.tests.graph_runtime.running import Runner, graph
 
 
 @pytest.mark.parametrize("seed", range(5))
