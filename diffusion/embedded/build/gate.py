@@ -11,6 +11,7 @@ from ..measure import retrieve, retrieve_anywhere
 from .assemble import CARD
 from .speed import autocast, log
 from .subjects import STYLES, SUBJECTS, caption
+from .text import PLACES
 
 
 @torch.no_grad()
@@ -53,9 +54,15 @@ def gate(pipeline: FluxPipeline, work: Path, styles: tuple[str, ...] = STYLES, s
         figures |= {f"{style}_top1": found.top1, f"{style}_top5": found.top5}
         if style == "noto":
             print("missed:", ", ".join(slug for slug, rank in zip(slugs, found.ranks, strict=True) if rank))
-    small = draw(pipeline, [caption(slug, size="small") for slug in slugs], seed)
-    sheet(small).save(work / "gate-small.png")
-    found = retrieve_anywhere(small, slugs)
-    figures |= {"small_top1": found.top1, "small_top5": found.top5}
+    places = [place for row in PLACES for place in row]
+    small = {
+        "small": [caption(slug, size="small") for slug in slugs],
+        "placed": [caption(slug, size="small", place=places[i % len(places)]) for i, slug in enumerate(slugs)],
+    }
+    for name, prompts in small.items():
+        pictures = draw(pipeline, prompts, seed)
+        sheet(pictures).save(work / f"gate-{name}.png")
+        found = retrieve_anywhere(pictures, slugs)
+        figures |= {f"{name}_top1": found.top1, f"{name}_top5": found.top5}
     log(work, "gate", **{name: round(value, 4) for name, value in figures.items()})
     return figures
