@@ -90,7 +90,7 @@ def run(
     set_: Set = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where saved files go [default: ./out/<name of FILE>]."),
+        typer.Option("--out", metavar="DIR", help="Where saved files go (else ./out/<name of FILE>)."),
     ] = None,
     home: Home = None,
     events: Annotated[EventFormat | None, typer.Option("--events", help="Write events to standard output.")] = None,

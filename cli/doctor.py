@@ -22,6 +22,7 @@ PACKAGES = (
     "networkx",
     "pillow",
     "typer",
+    "gradio",
     "rich",
 )
 COUNT_FOR = 5.0

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from ..graph_runtime.run_state import RunResult
 
 
+STOPPING = b"""
+stopping after this step; press Ctrl-C again to stop at once. The same command goes on from here later
+"""
+
+
 def run_workflow(
     document: "Document",
     registry: "Registry",
@@ -125,7 +130,7 @@ def _interrupts(cancel: threading.Event, executor: Executor) -> Iterator[None]:
                     os.killpg(pid, signal.SIGKILL)
             os._exit(CANCELLED)
         cancel.set()
-        os.write(2, b"\nstopping after this step; press Ctrl-C again to stop at once\n")
+        os.write(2, STOPPING)
 
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -17,8 +17,8 @@ _WANTED = {
     "finite_number": "a finite number",
     "bool_type": "true or false (written without quotes)",
     "string_type": 'text (written in "quotes")',
-    "list_type": "a list, in [brackets]",
-    "tuple_type": "a list, in [brackets]",
+    "list_type": 'a list, in [brackets] and with text in quotes, such as ["one", "two"]',
+    "tuple_type": 'a list, in [brackets] and with text in quotes, such as ["one", "two"]',
     "dict_type": "an object, in {braces}",
     "none_required": "null",
 }

@@ -223,7 +223,7 @@ def _node(node: str, body: object, registry: Registry) -> tuple[NodeSpec | None,
         found = [_reference(each) for each in (written if many else [written])]
         good = [each for each in found if each is not None]
         if len(good) < len(found):
-            hint = _reference_hint(written, inputs)
+            hint = _reference_hint(written)
             problems.append(Problem(node, name_, written, 'a wire is written "node.output".', hint))
         elif many or good:
             wires[name_] = good if many else good[0]
@@ -237,9 +237,9 @@ def _reference(written: object) -> Reference | None:
     return Reference(node, output) if node and output and "." not in output else None
 
 
-def _reference_hint(written: object, inputs: dict[str, Any]) -> str:
+def _reference_hint(written: object) -> str:
     if isinstance(written, str) and written and "." not in written:
-        return f'Name the output, such as "{written}.{next(iter(inputs))}".'
+        return f'Write "{written}.", then the name of that node\'s output.'
     return ""
 
 

@@ -56,7 +56,10 @@ def resolve(text: str, kind: Kind = "file", folder: Path | None = None) -> Path:
         if scheme is not None and (scheme[1] in _RESOLVERS or not path.exists()):
             path = _from_scheme(scheme[1], scheme[2])
         if not path.exists():
-            raise SourceError(f"there is no such {_NOUNS[kind]} ({path}).", _neighbour(path))
+            said = f"there is no such {_NOUNS[kind]} ({path}"
+            elsewhere = Path.cwd() / text
+            also = f", nor {elsewhere}" if scheme is None and elsewhere != path else ""
+            raise SourceError(f"{said}{also}).", _missing(text, kind, path, elsewhere))
         if kind == "file" and not path.is_file():
             raise SourceError(f"{path} is not a file.", "Name a file inside it." if path.is_dir() else "")
         if kind == "folder" and not path.is_dir():
@@ -95,6 +98,14 @@ def _from_path(text: str, folder: Path | None) -> Path:
         return beside if beside.exists() or not path.exists() else Path.cwd() / path
     except OSError:  # Too long a name, or no right to look: `resolve` reports it for the first place.
         return beside
+
+
+def _missing(text: str, kind: Kind, path: Path, elsewhere: Path) -> str:
+    """Return the remedy for a path that is not there."""
+    if kind == "model" and re.fullmatch(r"[\w-]+/[\w.-]+", text):
+        return "Models are not downloaded: if this is a name on a hub, fetch it first, and give its folder."
+    hints = [_neighbour(place) for place in (path, elsewhere)]
+    return next((hint for hint in hints if hint.startswith("Did")), hints[0])
 
 
 def _neighbour(path: Path) -> str:

@@ -17,12 +17,16 @@ def save_images(images: Images, name: str = "image", *, ctx: Context) -> None:
     The PNG's text chunks carry `prompt`, `seed`, `settings` (JSON) and, under `loragraph`, the whole workflow.
     """
     name = checked_name(name)
+    saved: list[str] = []
     for step, picture in enumerate(images.items, start=1):
         ctx.check_cancel()
         text = text_chunks(picture, ctx.workflow)
         path = numbered(ctx.out, name, ".png", partial(_write, picture, text))
-        ctx.log.info("saved %s", path)
+        saved.append(path.name)
         ctx.progress(step, len(images.items), preview=path)
+    if saved:
+        count = f" … {saved[-1]}, {len(saved)} pictures," if len(saved) > 1 else ""
+        ctx.log.info("saved %s%s in %s", saved[0], count, ctx.out)
 
 
 def text_chunks(picture: Picture, workflow: str) -> dict[str, str]:

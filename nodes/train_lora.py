@@ -86,6 +86,8 @@ def train_lora(
     from ..diffusion.training.loop import train
 
     reports = _Reports(ctx)
+    if any(ctx.scratch.iterdir()):
+        ctx.log.info("an earlier attempt left a checkpoint; going on from there")
     path = ctx.folder / "lora.safetensors"
     try:
         with blaming("dataset", dataset.root):

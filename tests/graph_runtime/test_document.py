@@ -135,7 +135,7 @@ def test_an_older_node_is_upgraded():
         (text({"a": MAKE, "b": {"type": "ApplyLoRA", "inputs": {"lroa": "a.lora", "lora": "a.lora"}}}), 'mean "lora"?'),
         (text({"a": MAKE, "b": {"type": "ApplyLoRA", "inputs": {"lora": "c.lora"}}}), 'there is no node "c"'),
         (text({"a": MAKE, "b": {"type": "ApplyLoRA", "inputs": {"lora": "a.loar"}}}), 'Did you mean "a.lora"?'),
-        (text({"a": MAKE, "b": {"type": "ApplyLoRA", "inputs": {"lora": "a"}}}), 'such as "a.lora"'),
+        (text({"a": MAKE, "b": {"type": "ApplyLoRA", "inputs": {"lora": "a"}}}), 'Write "a.", then the name'),
         (text({"a": MAKE, "b": {"type": "ApplyLoRA", "inputs": {"lora": ["a.lora"]}}}), "takes one wire"),
         (text({"a": MAKE, "b": {"type": "ApplyLoRA", "inputs": {"lora": 3}}}), "a wire is written"),
         (text({"a": {"type": "Merge", "inputs": {"loras": []}}}), "Merge needs a wire with LoRA"),

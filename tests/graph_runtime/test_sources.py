@@ -54,3 +54,19 @@ def test_strange_text_is_refused_in_words(text):
     with pytest.raises(SourceError) as caught:
         resolve(text, "file")
     assert str(caught.value).endswith((".", "?"))
+
+
+def test_a_relative_path_that_is_nowhere_names_both_places(tmp_path, monkeypatch):
+    (tmp_path / "here" / "my_pictures").mkdir(parents=True)
+    (tmp_path / "flows").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(SourceError) as caught:
+        resolve("my_picture", "folder", tmp_path / "flows")
+    assert "flows/my_picture, nor " in str(caught.value)
+    assert 'Did you mean "my_pictures"' in caught.value.hint
+
+
+def test_a_name_on_a_hub_is_not_taken_for_a_folder(tmp_path):
+    with pytest.raises(SourceError) as caught:
+        resolve("some-team/Some-Model.1", "model", tmp_path)
+    assert "not downloaded" in caught.value.hint

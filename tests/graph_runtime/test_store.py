@@ -1,5 +1,4 @@
 import errno
-import json
 import multiprocessing
 import os
 import shutil
@@ -12,8 +11,7 @@ import pytest
 
 from loragraph.graph_runtime import Base, FileRef, Images, LoRA, Picture
 from loragraph.graph_runtime.store import RESULT, Store, default_home
-
-KEY = "ab" * 32
+from loragraph.tests.graph_runtime.keeping import KEY, lora, make, race
 
 
 @pytest.fixture
@@ -21,19 +19,6 @@ def store(tmp_path):
     opened = Store(tmp_path / "home")
     yield opened
     opened.close()
-
-
-def lora(path: Path) -> LoRA:
-    return LoRA(file=FileRef.of(path), family="flux", rank=4, modules=2)
-
-
-def make(store: Store, key: str = KEY, data: bytes = b"weights") -> LoRA:
-    staging = store.stage(key)
-    (staging / "deep").mkdir()
-    (staging / "deep" / "a.bin").write_bytes(data)
-    found = store.commit(key, staging, {"lora": lora(staging / "deep" / "a.bin")})["lora"]
-    assert isinstance(found, LoRA)
-    return found
 
 
 def test_a_result_is_found_with_absolute_paths(store):
@@ -235,16 +220,10 @@ def test_home_is_where_the_environment_says(monkeypatch, tmp_path):
     assert default_home().name == "loragraph"
 
 
-def _race(home: str, number: int, results: "multiprocessing.Queue[str]") -> None:
-    opened = Store(home)
-    results.put(json.dumps(make(opened, data=b"x" * number).model_dump()))
-    opened.close()
-
-
 def test_processes_agree_on_one_result(store):
     context = multiprocessing.get_context("spawn")
     results: multiprocessing.Queue[str] = context.Queue()
-    processes = [context.Process(target=_race, args=(store.home, number, results)) for number in (1, 2)]
+    processes = [context.Process(target=race, args=(store.home, number, results)) for number in (1, 2)]
     for process in processes:
         process.start()
     assert results.get(timeout=60) == results.get(timeout=60)

@@ -53,6 +53,10 @@ def assemble(work: Path, target: Path) -> None:
     fresh = work / "assembled"
     shutil.rmtree(fresh, ignore_errors=True)
     build_pipeline(work).to(torch.float16).save_pretrained(fresh)
+    for part in ("text_encoder", "text_encoder_2"):
+        # transformers would load these in the dtype they are stored in, diffusers all the rest in float32.
+        config = json.loads((fresh / part / "config.json").read_text())
+        (fresh / part / "config.json").write_text(json.dumps({**config, "dtype": "float32"}, indent=2) + "\n")
     (fresh / "loragraph.json").write_text(json.dumps(CARD, indent=2) + "\n")
     target.mkdir(parents=True, exist_ok=True)
     for part in fresh.iterdir():
