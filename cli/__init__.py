@@ -84,6 +84,23 @@ def open_workflow(file: Path, changes: list[str] | None) -> tuple["Document", "R
     return document.load(file, registry, overrides=changes or ()), registry
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"loragraph {version('loragraph')}")
+        raise typer.Exit(DONE)
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train, combine, bake and sample LoRAs from one workflow file."""
+
+
 @app.command()
 def run(
     file: File,
