@@ -1,5 +1,6 @@
 """The command line: its commands, its exit codes, and what it says."""
 
+import importlib.metadata
 import json
 import signal
 import subprocess
@@ -208,3 +209,8 @@ def test_a_page_for_a_device_that_is_none_is_not_served(tmp_path: Path, capsys: 
     code, _, err = call(capsys, "ui", "--no-browser", "--device", "gpu", *places)
     assert code == 2
     assert "cuda:0" in err
+
+
+def test_the_version_is_the_packages() -> None:
+    done = subprocess.run([sys.executable, "-m", "loragraph", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"loragraph {importlib.metadata.version('loragraph')}"

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ..measure import retrieve, retrieve_anywhere
 from .assemble import CARD
-from .speed import autocast, log
+from .speed import log
 from .subjects import STYLES, SUBJECTS, caption
 from .text import PLACES
 
@@ -21,17 +21,16 @@ def draw(pipeline: FluxPipeline, prompts: list[str], seed: int = 0, batch: int =
     pipeline.set_progress_bar_config(disable=True)
     for start in range(0, len(prompts), batch):
         part = prompts[start : start + batch]
-        with autocast():
-            pictures += pipeline(
-                part,
-                negative_prompt=[CARD["negative_prompt"]] * len(part),
-                true_cfg_scale=CARD["true_cfg_scale"],
-                num_inference_steps=CARD["steps"],
-                width=CARD["width"],
-                height=CARD["height"],
-                max_sequence_length=CARD["max_sequence_length"],
-                generator=[torch.Generator().manual_seed(seed + start + i) for i in range(len(part))],
-            ).images
+        pictures += pipeline(
+            part,
+            negative_prompt=[CARD["negative_prompt"]] * len(part),
+            true_cfg_scale=CARD["true_cfg_scale"],
+            num_inference_steps=CARD["steps"],
+            width=CARD["width"],
+            height=CARD["height"],
+            max_sequence_length=CARD["max_sequence_length"],
+            generator=[torch.Generator().manual_seed(seed + start + i) for i in range(len(part))],
+        ).images
     return pictures
 
 
