@@ -11,11 +11,14 @@ INSTALL := $(PIP) install --constraint constraints.txt
 RUNTIME := $(VENV)/.installed-runtime
 TOOLS := $(VENV)/.installed-tools
 RASTERISER := $(VENV)/.installed-rasteriser
+# The canvas is built ahead and kept in ui/static, so that only those who change ui/web need Node.js.
+WEB := ui/web
+MODULES := $(WEB)/node_modules/.package-lock.json
 # A folder with one link, `loragraph`, for mypy: it names modules by folders and knows nothing of editable installs.
 NAMED := $(VENV)/named
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test test-slow check bench embedded-model clean
+.PHONY: help setup demo ui web test test-slow check check-web bench embedded-model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +52,14 @@ demo: $(RUNTIME) ## teach the embedded model a style; pictures and figures in ou
 ui: $(RUNTIME) ## start `loragraph ui`
 	$(BIN)/loragraph ui
 
+$(MODULES): $(WEB)/package.json $(WEB)/package-lock.json
+	@command -v npm >/dev/null || { echo "The canvas is built with npm: install Node.js 20.19 or newer first." >&2; exit 1; }
+	cd $(WEB) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+web: $(MODULES) ## build the canvas from ui/web into ui/static (needs npm)
+	cd $(WEB) && npm run build
+
 test: $(TOOLS) ## run the tests, but for the slow ones
 	$(BIN)/pytest -q -m 'not slow'
 
@@ -60,6 +71,14 @@ check: $(TOOLS) ## lint, formatting and types
 	$(BIN)/ruff check . || status=1; \
 	$(BIN)/ruff format --check . || status=1; \
 	MYPYPATH=$(NAMED) $(BIN)/mypy --package loragraph || status=1; \
+	exit $$status
+
+check-web: $(MODULES) ## the canvas: types, lint, unit tests, and whether ui/static is what ui/web builds
+	@status=0; \
+	cd $(WEB) && npm run check || status=1; \
+	npm test || status=1; \
+	rm -rf ../../build/static && npm run build -- --outDir ../../build/static --logLevel warn || status=1; \
+	diff -r ../../build/static ../static || { echo "ui/static is not what ui/web builds: run 'make web'." >&2; status=1; }; \
 	exit $$status
 
 bench: $(RUNTIME) ## measure the scheduler's overhead and the training step

@@ -1,4 +1,4 @@
-"""The command line: `loragraph run | validate | nodes | schema | ui | doctor`, a thin face on the runtime's functions.
+"""The command line: `loragraph run | runs | validate | nodes | schema | ui | doctor`, a thin face on the runtime.
 
 Exit codes: 0 done, 1 a node failed, 2 the file or a setting is wrong, 130 cancelled. While a run goes on, what a person
 reads goes to standard error; results and `--events jsonl` go to standard output. Everything heavy is imported by the
@@ -6,19 +6,22 @@ command that needs it, so that `validate` answers at once.
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import runs
+from .common import CANCELLED, DONE, FAILED, WRONG, AsJson, Device, Home, complain, wrong_input_exits
+
 if TYPE_CHECKING:
     from ..graph_runtime.document import Document
     from ..graph_runtime.registry import Registry
 
-DONE, FAILED, WRONG, CANCELLED = 0, 1, 2, 130
+__all__ = ["CANCELLED", "DONE", "FAILED", "WRONG", "app", "complain", "main"]
 
 app = typer.Typer(
     name="loragraph",
@@ -27,21 +30,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(runs.app, name="runs")
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A workflow file (JSON).", show_default=False)]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NODE.SETTING=VALUE", help="Change a setting for this run; may be repeated."),
 ]
-Home = Annotated[
-    Path | None,
-    typer.Option("--home", metavar="DIR", help="Where results are kept (else LORAGRAPH_HOME, else the user's data)."),
-]
-Device = Annotated[
-    list[str] | None,
-    typer.Option("--device", help="Where models run: cpu, cuda:0, …; may be repeated."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 class EventFormat(StrEnum):
@@ -56,23 +51,6 @@ def main(arguments: list[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     app(args=arguments, prog_name="loragraph")
-
-
-def complain(text: object) -> None:
-    """Say what is wrong, on standard error."""
-    print(text, file=sys.stderr, flush=True)
-
-
-@contextmanager
-def wrong_input_exits() -> Iterator[None]:
-    """Turn what is wrong with the user's file or settings into its message and exit code 2."""
-    from ..graph_runtime.errors import BadInput, DocumentError
-
-    try:
-        yield
-    except (DocumentError, BadInput) as error:
-        complain(error)
-        raise typer.Exit(WRONG) from error
 
 
 def open_workflow(file: Path, changes: list[str] | None) -> tuple["Document", "Registry"]:
@@ -115,13 +93,22 @@ def run(
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Run every node in this process; for debugging.")
     ] = False,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Let it wait its turn among other runs; it outlives this process.")
+    ] = False,
+    front: Annotated[bool, typer.Option("--front", help="Like --queue, before all that wait.")] = False,
 ) -> None:
     """Run a workflow and save its results."""
     with wrong_input_exits():
         opened, registry = open_workflow(file, set_)
-        from .running import run_workflow  # Only now: a wrong file is refused before anything else is loaded.
+        # Only now: a wrong file is refused before anything else is loaded.
+        from .queueing import run_queued
+        from .running import run_workflow
 
-        status = run_workflow(
+        go: Callable[..., int] = run_workflow
+        if queue or front:
+            go = partial(run_queued, name=file.stem, front=front)
+        status = go(
             opened,
             registry,
             out=out or Path("out") / file.stem,
@@ -184,6 +171,17 @@ def schema() -> None:
 
 @app.command()
 def ui(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The workflow to begin with.", show_default=False)
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", metavar="DIR", help="Where workflows are opened and saved (else where you are)."),
+    ] = None,
+    models: Annotated[
+        list[Path] | None,
+        typer.Option("--models", metavar="DIR", help="A folder of models and LoRAs to choose from; may be repeated."),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Where to serve; beyond this machine it asks for a password.")] = (
         "127.0.0.1"
     ),
@@ -197,11 +195,21 @@ def ui(
     device: Device = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
 ) -> None:
-    """Open the page in the browser: choose a workflow, change its settings, run it, see the results."""
+    """Open the canvas in the browser: wire workflows, run them, see the results."""
     from .serving import serve_page
 
     with wrong_input_exits():
-        serve_page(host=host, port=port, home=home, out=out, devices=tuple(device or ()), browser=not no_browser)
+        serve_page(
+            host=host,
+            port=port,
+            home=home,
+            out=out,
+            devices=tuple(device or ()),
+            browser=not no_browser,
+            folder=folder,
+            models=tuple(models or ()),
+            first=file,
+        )
 
 
 @app.command()

@@ -5,7 +5,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 from ..graph_runtime import scheduler
 from ..graph_runtime.errors import BadInput
 from ..graph_runtime.executors.base import Executor
+from ..graph_runtime.modes import effective
 from ..graph_runtime.store import default_home
-from . import CANCELLED, DONE, FAILED, WRONG, complain
+from .common import CANCELLED, DONE, FAILED, WRONG, complain
 from .progress import Display, JsonLines, LiveTable, PlainLines
 
 if TYPE_CHECKING:
     from ..graph_runtime.document import Document
     from ..graph_runtime.events import Event
     from ..graph_runtime.registry import Registry
-    from ..graph_runtime.run_state import RunResult
 
 
 STOPPING = b"""
@@ -45,15 +45,14 @@ def run_workflow(
     out, home = out.absolute(), (home or default_home()).absolute()
     usable(out, "--out")
     usable(home, "--home")
-    before = _files(out)
-    failures: list[Event] = []
+    before = files_in(out)
+    failures = Failures()
 
     def on_event(event: "Event") -> None:
-        if event.kind == "node_failed":
-            failures.append(event)
+        failures.take(event)
         display.on_event(event)
 
-    display = _display(document, jsonl)
+    display = display_for(document, registry, jsonl)
     cancel = threading.Event()
     executor = executor_on(devices or (first_device(),), in_process)
     try:
@@ -63,8 +62,9 @@ def run_workflow(
             )
     finally:
         executor.close()
-    _explain(failures)
-    _summary(result, sorted(_files(out) - before), out)
+    failures.explain()
+    states = [state.status for state in result.nodes.values()]
+    summarize(result.status, result.seconds, states, sorted(files_in(out) - before), out)
     if result.status == "cancelled":
         return CANCELLED
     if result.status == "failed":
@@ -82,12 +82,14 @@ def usable(folder: Path, option: str) -> None:
         raise BadInput(f"{option} {folder} can't be written to; choose another folder or change its rights.")
 
 
-def _files(folder: Path) -> set[str]:
+def files_in(folder: Path) -> set[str]:
+    """Return the names of the finished files; one in the making has a name that begins with a dot."""
     return {entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")}
 
 
-def _display(document: "Document", jsonl: bool) -> Display:
-    nodes = [(name, spec.type) for name, spec in document.nodes.items()]
+def display_for(document: "Document", registry: "Registry", jsonl: bool) -> Display:
+    """Return what shows a run of this document here: a table, lines, or JSON."""
+    nodes = [(name, spec.type) for name, spec in effective(document, registry).nodes.items()]
     if jsonl:
         return JsonLines(sys.stdout)
     return LiveTable(nodes) if sys.stderr.isatty() else PlainLines(nodes, sys.stderr)
@@ -103,11 +105,16 @@ def first_device() -> str:
     return "cuda:0" if not built_for_cpu and not hidden and Path("/dev/nvidiactl").exists() else "cpu"
 
 
-def executor_on(devices: tuple[str, ...], in_process: bool = False) -> Executor:
-    """Return what runs the device nodes, not started yet; raises BadInput for a name that is no device."""
+def check_devices(devices: tuple[str, ...]) -> None:
+    """Raise BadInput for a name that is no device."""
     for device in devices:
         if not re.fullmatch(r"cpu|mps|(cuda|xpu):\d{1,3}", device):
             raise BadInput(f'--device "{device}" is no device; write cpu, mps, or a card by number such as cuda:0.')
+
+
+def executor_on(devices: tuple[str, ...], in_process: bool = False) -> Executor:
+    """Return what runs the device nodes, not started yet; raises BadInput for a name that is no device."""
+    check_devices(devices)
     if in_process:
         from ..graph_runtime.executors.in_process import InProcessExecutor
 
@@ -143,21 +150,37 @@ def _interrupts(cancel: threading.Event, executor: Executor) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _explain(failures: list["Event"]) -> None:
-    """Print one paragraph for each node that failed, below the traceback where the node is at fault."""
-    for event in failures:
-        if not event.data.get("bad_input") and event.data.get("trace"):
-            complain(str(event.data["trace"]).rstrip())
-        complain(event.data.get("message", ""))
+class Failures:
+    """The nodes that failed in a run, from its events."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+
+    def __len__(self) -> int:
+        """How many nodes failed."""
+        return len(self._events)
+
+    def take(self, event: "Event") -> None:
+        """Note a failure; a run that goes on after it was cut off begins anew."""
+        if event.kind == "run_started":
+            self._events.clear()
+        elif event.kind == "node_failed":
+            self._events.append(event)
+
+    def explain(self) -> None:
+        """Print one paragraph for each node that failed, below the traceback where the node is at fault."""
+        for event in self._events:
+            if not event.data.get("bad_input") and event.data.get("trace"):
+                complain(str(event.data["trace"]).rstrip())
+            complain(event.data.get("message", ""))
 
 
-def _summary(result: "RunResult", saved: list[str], out: Path) -> None:
+def summarize(status: str, seconds: float, states: Sequence[str], saved: list[str], out: Path) -> None:
     """Print how it ended: the time, how many nodes ran or were found in the store, and where the files lie."""
-    states = [state.status for state in result.nodes.values()]
     counted = {"run": states.count("done"), "cached": states.count("cached")}
     counted |= {name: states.count(name) for name in ("failed", "skipped", "cancelled")}
     parts = [f"{number} {name}" for name, number in counted.items() if number or name in ("run", "cached")]
-    complain(f"{result.status} in {result.seconds:.1f} s: {', '.join(parts)}")
+    complain(f"{status} in {seconds:.1f} s: {', '.join(parts)}")
     if saved:
         more = f" and {len(saved) - 8} more" if len(saved) > 8 else ""
         complain(f"results in {out}: {', '.join(saved[:8])}{more}")

@@ -20,10 +20,40 @@ from .errors import (
     Problem,
     WorkerDied,
 )
-from .markers import Choices, InputFile, InputFolder, ModelSource, Multiline, Range, Reads, Seed, Slider
+from .markers import (
+    Choices,
+    Colour,
+    InputFile,
+    InputFolder,
+    InputLoRA,
+    ModelSource,
+    Multiline,
+    Range,
+    Reads,
+    Seed,
+    Slider,
+    Suggestions,
+)
 from .node import NodeType, Socket, node
+from .regions import RegionPainter, Regions
 from .registry import Registry
-from .values import Adapter, Base, Dataset, FileRef, Images, Item, LoRA, Picture, Record, Value
+from .values import (
+    Adapter,
+    Base,
+    Clip,
+    Dataset,
+    Entities,
+    Entity,
+    FileRef,
+    Images,
+    Item,
+    LoRA,
+    Picture,
+    Record,
+    Shape,
+    Value,
+    Videos,
+)
 
 __all__ = [
     "Adapter",
@@ -31,14 +61,19 @@ __all__ = [
     "Base",
     "Cancelled",
     "Choices",
+    "Clip",
+    "Colour",
     "Context",
     "Dataset",
     "DocumentError",
+    "Entities",
+    "Entity",
     "FakeContext",
     "FileRef",
     "Images",
     "InputFile",
     "InputFolder",
+    "InputLoRA",
     "Item",
     "LoRA",
     "LoRAGraphError",
@@ -52,11 +87,16 @@ __all__ = [
     "Range",
     "Reads",
     "Record",
+    "RegionPainter",
+    "Regions",
     "Registry",
     "Seed",
+    "Shape",
     "Slider",
     "Socket",
+    "Suggestions",
     "Value",
+    "Videos",
     "WorkerDied",
     "node",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from .document import Document, NodeSpec, Reference
 from .errors import Problem, did_you_mean, show
 from .keys import resolve_files
+from .modes import has_modes, resolve
 from .node import NodeType, Settings, Socket
 from .plan import cycle_problems
 from .registry import Registry
@@ -24,6 +25,7 @@ def check(
 ) -> tuple[dict[str, Settings], list[Problem]]:
     """Return the complete settings of every node of an installed type, and every problem there is.
 
+    Of a muted or bypassed node, settings and wires must be right as far as they are there; nothing needs to be there.
     Nodes in `document.missing` are placeholders, and are believed. `reported` are the (node, field) of what is known
     to be wrong: a wire that was not understood is not missing as well, and settings of another version are not judged.
     """
@@ -39,7 +41,7 @@ def check(
             continue
         if not any((node, part) in reported for part in ("type", "version")):
             values[node], wrong = node_type.check(spec.settings, node)
-            if check_files and node_type.reads:
+            if check_files and node_type.reads and not spec.mode:
                 bad = {problem.field for problem in wrong}
                 _, missing = resolve_files(node, node_type, values[node], folder) if not bad else ({}, [])
                 wrong += missing
@@ -47,6 +49,9 @@ def check(
         _check_inputs(spec, node_type, document, registry, problems, reported)
     parents = {node: [wire.node for wire in spec.wires()] for node, spec in document.nodes.items()}
     problems += cycle_problems(parents)
+    if has_modes(document):
+        _, wrong, _ = resolve(document, registry)
+        problems += wrong
     return values, problems
 
 
@@ -73,6 +78,8 @@ def _check_inputs(
             problems.append(Problem(spec.id, name, written, "this input takes one wire.", "Write it without a list."))
         for wire in spec.wires(name):
             _check_wire(spec.id, name, wire, socket, document, registry, problems)
+    if spec.mode:  # It needs nothing.
+        return
     for name, socket in node_type.inputs.items():
         told = (spec.id, name) in reported or (spec.id, "inputs") in reported
         if socket.required and not told and not spec.wires(name) and (socket.many or name not in spec.inputs):

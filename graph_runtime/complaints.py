@@ -38,6 +38,8 @@ def wanted(detail: Any) -> str:
         return f"{words} {show(context[key])}"
     if kind == "choice":
         return "one of its choices"
+    if kind == "wanted":
+        return str(context["wanted"])
     if kind == "literal_error":
         return f"one of {context['expected']}"
     return _WANTED.get(kind, f"right: {detail['msg']}")
@@ -46,7 +48,7 @@ def wanted(detail: Any) -> str:
 def hint(detail: Any) -> str:
     """Return the nearest valid choice."""
     kind, context, said = detail["type"], detail.get("ctx", {}), detail.get("input")
-    if kind == "choice":
+    if kind in ("choice", "wanted"):
         return str(context["hint"])
     if kind == "literal_error":
         return did_you_mean(said, [part.strip("'\"") for part in context["expected"].replace(" or ", ", ").split(", ")])

@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from .errors import DocumentError, Problem, did_you_mean
 from .files import write_atomically
@@ -26,6 +26,10 @@ from .registry import Registry
 
 FORMAT = "loragraph"
 FORMAT_VERSION = 1
+
+Mode: TypeAlias = Literal["", "mute", "bypass"]
+MODES: tuple[str, ...] = get_args(Mode)
+"""What a node can be beside normal (""): muted or bypassed; see `modes`."""
 
 
 class Reference(NamedTuple):
@@ -47,6 +51,7 @@ class NodeSpec:
     version: int
     settings: Settings = field(default_factory=dict)
     inputs: dict[str, Reference | list[Reference]] = field(default_factory=dict)
+    mode: Mode = ""
 
     def wires(self, name: str | None = None) -> list[Reference]:
         """Return the wires of an input, in order; without a name, of all of them."""
@@ -60,6 +65,8 @@ class NodeSpec:
     def to_json(self) -> dict[str, Any]:
         """Return the node as the document writes it."""
         written: dict[str, Any] = {"type": self.type, "version": self.version}
+        if self.mode:
+            written["mode"] = self.mode
         if self.settings:
             written["settings"] = self.settings
         if self.inputs:

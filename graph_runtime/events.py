@@ -5,7 +5,7 @@
 
 | kind             | data                                                                     |
 |------------------|--------------------------------------------------------------------------|
-| `run_started`    | nodes: how many take part                                                |
+| `run_started`    | nodes: how many take part; from the queue, attempt: 1, 2 after a resume  |
 | `node_started`   | device                                                                   |
 | `node_progress`  | step, total, message, preview (a path, or null)                          |
 | `node_metric`    | name, value (null where it is not a finite number), step                 |
@@ -15,7 +15,11 @@
 | `node_failed`    | error (class), message (one paragraph), trace, bad_input (true, false)   |
 | `node_skipped`   | because: the node that failed                                            |
 | `node_cancelled` |                                                                          |
-| `run_done`       | status ("done", "failed", "cancelled"), seconds                          |
+| `run_done`       | status ("done", "failed", "cancelled"), seconds; from the queue, error:  |
+|                  | why it could not start, or the message of the first node that failed     |
+
+A run of the queue that was cut off, by a kill or a restart, goes on later: its numbers go on, and a further
+`run_started` says that all nodes begin anew (what they had finished is told as cached).
 """
 
 from __future__ import annotations
@@ -60,7 +64,7 @@ class Event:
             "run": self.run,
             "kind": self.kind,
             "node": self.node,
-            "data": _finite(self.data),
+            "data": finite(self.data),
         }
 
     def to_json(self) -> str:
@@ -79,12 +83,15 @@ class Event:
             raise ValueError(f"not an event: {error}") from error
 
 
-def _finite(data: Any) -> Any:
-    """Return `data` with every nan and infinity replaced by None; data is shallow, so recursion is safe here."""
+def finite(data: Any) -> Any:
+    """Return `data` as JSON can write it: every nan and infinity replaced by None.
+
+    An event's data is shallow, so recursion is safe.
+    """
     if isinstance(data, float):
         return data if math.isfinite(data) else None
     if isinstance(data, dict):
-        return {str(name): _finite(part) for name, part in data.items()}
+        return {str(name): finite(part) for name, part in data.items()}
     if isinstance(data, list | tuple):
-        return [_finite(part) for part in data]
+        return [finite(part) for part in data]
     return data

@@ -107,14 +107,8 @@ def work(document: Document, order: Iterable[str], registry: Registry, fingerpri
         settings = document.values[node]
         files: dict[str, Any] = {}
         if node_type.reads:
-            settings, missing = resolve_files(node, node_type, settings, folder)
-            problems += missing
-            for name in node_type.reads if not missing else ():
-                try:
-                    files[name] = map_paths(settings[name], lambda path: _content(path, fingerprints, known))
-                except OSError as error:
-                    said = f"it cannot be read: {error.strerror or error} ({error.filename or settings[name]})."
-                    problems.append(Problem(node, name, spec.settings.get(name), said))
+            settings, files, wrong = read_files(node, node_type, settings, folder, fingerprints, known)
+            problems += wrong
         inputs: dict[str, list[tuple[str, str]]] = {}
         cache = node_type.cache
         for name in spec.inputs:
@@ -127,6 +121,29 @@ def work(document: Document, order: Iterable[str], registry: Registry, fingerpri
     if problems:
         raise DocumentError(problems, str(document.path or ""))
     return done
+
+
+def read_files(
+    node: str,
+    node_type: NodeType,
+    settings: Settings,
+    folder: Path | None,
+    fingerprints: Fingerprints,
+    known: dict[str, str],
+) -> tuple[Settings, dict[str, Any], list[Problem]]:
+    """Return (complete settings with absolute paths, what the key says of the files that they name, what is wrong).
+
+    `known` holds what was found for each path, and is added to.
+    """
+    resolved, problems = resolve_files(node, node_type, settings, folder)
+    files: dict[str, Any] = {}
+    for name in node_type.reads if not problems else ():
+        try:
+            files[name] = map_paths(resolved[name], lambda path: _content(path, fingerprints, known))
+        except OSError as error:
+            said = f"it cannot be read: {error.strerror or error} ({error.filename or resolved[name]})."
+            problems.append(Problem(node, name, settings.get(name), said))
+    return resolved, files, problems
 
 
 def _content(path: str, fingerprints: Fingerprints, known: dict[str, str]) -> str:

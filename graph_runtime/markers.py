@@ -4,15 +4,19 @@
     method: Annotated[str, Choices("concat", "svd")] = "concat"
     prompt: Annotated[str, Multiline()] = ""
     seed: Annotated[int, Seed()] = 0
+    paper: Annotated[str, Colour()] = "#ffffff"
     file: InputFile
+    source: Annotated[ModelSource, Suggestions("embedded:emoji")] = "embedded:emoji"
 
-`Range`, `Choices` and `Seed` are checked; the others only tell the form which widget to draw (`x-widget`, `x-step` in
-the JSON Schema). `Reads` says that the setting is the path of something whose *content* counts: it must exist, it
-becomes part of the node's key, and the node gets the absolute path.
+`Range`, `Choices`, `Seed` and `Colour` are checked; the others only tell the form which widget to draw (`x-widget`,
+`x-step` in the JSON Schema) and what to offer (`examples`). `Reads` says that the setting is the path of something
+whose *content* counts: it must exist, it becomes part of the node's key, and the node gets the absolute path.
+The region painter has a module of its own, `regions`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
@@ -27,6 +31,9 @@ LARGEST_SEED = 2**53 - 1
 """The largest whole number that every JSON reader, a browser's included, keeps exactly (RFC 8259, section 6)."""
 
 Kind: TypeAlias = Literal["file", "folder", "model"]
+
+_COLOUR = re.compile("^#[0-9a-fA-F]{6}$")
+_SHORT_COLOUR = re.compile("#?[0-9a-fA-F]{3}|[0-9a-fA-F]{6}")
 
 
 class _Hint:
@@ -92,6 +99,43 @@ class Choices:
 
 
 @dataclass(frozen=True)
+class Suggestions(_Hint):
+    """Values worth offering for a setting that takes others as well."""
+
+    values: tuple[str, ...]
+
+    def __init__(self, *values: str) -> None:
+        object.__setattr__(self, "values", values)
+
+    def extra(self) -> dict[str, Any]:
+        return {"examples": list(self.values)}
+
+
+@dataclass(frozen=True)
+class Colour:
+    """The value is a colour, written #rrggbb with hexadecimal digits."""
+
+    def check(self, value: str) -> str:
+        """Return the colour in lower case; raise the error that says how one is written."""
+        if _COLOUR.fullmatch(value):
+            return value.lower()
+        hint = f'Write "{_longer(value)}".' if _SHORT_COLOUR.fullmatch(value) else 'An orange is "#ff8000".'
+        raise PydanticCustomError(
+            "wanted", "{wanted}", {"wanted": "a colour, written #rrggbb with digits and a to f", "hint": hint}
+        )
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "pattern": _COLOUR.pattern, "x-widget": "colour"}
+
+
+def _longer(short: str) -> str:
+    return "#" + "".join(digit * 2 for digit in short.removeprefix("#")) if len(short) < 6 else "#" + short
+
+
+@dataclass(frozen=True)
 class Slider(_Hint):
     """Draw the number as a slider."""
 
@@ -123,6 +167,11 @@ class Seed(GroupedMetadata):
         yield _SeedHint()
 
 
+class _LoRAHint(_Hint):
+    def extra(self) -> dict[str, Any]:
+        return {"x-widget": "lora"}
+
+
 @dataclass(frozen=True)
 class Reads(_Hint):
     """The setting names a file, a folder, or a model (either of the two) whose content is part of the node's key."""
@@ -135,4 +184,5 @@ class Reads(_Hint):
 
 InputFile: TypeAlias = Annotated[str, Reads("file")]
 InputFolder: TypeAlias = Annotated[str, Reads("folder")]
+InputLoRA: TypeAlias = Annotated[str, Reads("file"), _LoRAHint()]
 ModelSource: TypeAlias = Annotated[str, Reads("model")]

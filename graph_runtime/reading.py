@@ -11,9 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from .document import FORMAT, FORMAT_VERSION, Document, NodeSpec, Reference
+from .document import FORMAT, FORMAT_VERSION, MODES, Document, Mode, NodeSpec, Reference
 from .errors import DocumentError, Problem, did_you_mean, show
 from .registry import Registry
 from .upgrades import upgrade
@@ -24,7 +24,7 @@ LARGEST = 64 * 2**20
 
 _ID = re.compile(r"\w[\w-]{0,99}")
 _DOCUMENT_KEYS = ("format", "title", "nodes", "view", "$schema")
-_NODE_KEYS = ("type", "version", "settings", "inputs")
+_NODE_KEYS = ("type", "version", "mode", "settings", "inputs")
 
 
 def read_text(path: Path) -> str:
@@ -206,6 +206,11 @@ def _node(node: str, body: object, registry: Registry) -> tuple[NodeSpec | None,
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         problems.append(Problem(node, "version", version, "a version is a whole number from 1."))
         version = node_type.version if node_type else 1
+    mode = body.get("mode", "")
+    if mode not in MODES:
+        said = "a node is muted, bypassed, or has no mode."
+        problems.append(Problem(node, "mode", mode, said, did_you_mean(mode, MODES[1:])))
+        mode = ""
     settings, inputs = body.get("settings", {}), body.get("inputs", {})
     if not isinstance(settings, dict):
         problems.append(Problem(node, "settings", settings, "the settings are an object, by name."))
@@ -227,7 +232,7 @@ def _node(node: str, body: object, registry: Registry) -> tuple[NodeSpec | None,
             problems.append(Problem(node, name_, written, 'a wire is written "node.output".', hint))
         elif many or good:
             wires[name_] = good if many else good[0]
-    return NodeSpec(node, name, version, settings, wires), problems
+    return NodeSpec(node, name, version, settings, wires, cast(Mode, mode)), problems
 
 
 def _reference(written: object) -> Reference | None:

@@ -85,12 +85,20 @@ class Attempt:
 
 
 def look_up(
-    plan: Plan, work: Mapping[str, Work], node_types: Mapping[str, NodeType], store: Store
+    plan: Plan,
+    work: Mapping[str, Work],
+    node_types: Mapping[str, NodeType],
+    store: Store,
+    run: str = "",
+    finished: Mapping[str, str] = {},
 ) -> tuple[dict[str, Outputs], set[str]]:
     """Return ({node: outputs found in the store}, nodes that must run), asking from the back.
 
     A node whose result is there hides everything above it: those nodes need neither run nor be in the store. A result
     with other outputs than the node has now (its author changed them and kept the version) is none.
+
+    What is never looked up by its key counts as found where an earlier attempt at this very `run` finished it, as
+    {node: key} in `finished` says.
     """
     found: dict[str, Outputs] = {}
     must_run: set[str] = set()
@@ -98,7 +106,11 @@ def look_up(
     for node in reversed(plan.order):
         if node not in asked:
             continue
-        outputs = store.lookup(work[node].key) if work[node].cache else None
+        outputs: Outputs | None = None
+        if work[node].cache:
+            outputs = store.lookup(work[node].key)
+        elif finished and finished.get(node) == work[node].key:
+            outputs = store.lookup(address(work[node], run, node)) if node_types[node].outputs else {}
         if outputs is not None and _fits(outputs, node_types[node]):
             found[node] = outputs
         else:

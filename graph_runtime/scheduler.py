@@ -20,7 +20,7 @@ import os
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from functools import cached_property
@@ -38,6 +38,7 @@ from .executors.in_process import InProcessExecutor
 from .executors.workers import WorkerExecutor
 from .fingerprints import Fingerprints
 from .keys import Work, work
+from .modes import effective
 from .node import NodeType
 from .plan import Plan, plan
 from .registry import Registry
@@ -75,16 +76,22 @@ def run(
     on_event: OnEvent | None = None,
     run_id: str | None = None,
     cancel: Flag | None = None,
+    finished: Mapping[str, str] = {},
 ) -> RunResult:
     """Run the workflow and return how it ended; a failing node is a result, not an exception.
 
     `home` holds the store, `out` is where savers write. `executor` runs the device nodes and stays open (default: one
     worker process for the CPU, ended with the run). `wanted` names the nodes to get (default: all). Setting `cancel`
-    from any thread or signal handler stops the run.
+    from any thread or signal handler stops the run. Muted and bypassed nodes take no part (see `modes`).
+
+    `finished` is for a run that was cut off and goes on under the same `run_id`: {node: key} of what ended well before,
+    so that nodes which are never looked up (savers) don't run again.
 
     Raises DocumentError when the workflow can't be run as it is: nothing has been run then.
     """
     document = document.complete(registry)
+    wanted = None if wanted is None else tuple(wanted)
+    written, document = document, effective(document, registry, wanted)
     chosen = plan(document, registry, wanted)
     node_types = check_types(document, chosen, registry)
     with ExitStack() as stack:
@@ -102,6 +109,7 @@ def run(
         executor.start()
         run_id = run_id or f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         going = _Run(document, chosen, node_types, jobs, store, light, executor, out, run_id, on_event)
+        going.written, going.earlier = written, finished
         return going.to_its_end(cancel or Flag())
 
 
@@ -147,6 +155,10 @@ class _Run:
         self.idle_devices = list(reversed(heavy.devices))
         self.inbox: SimpleQueue[tuple[str, Message | Future[dict[str, Any]]]] = SimpleQueue()
         self.stopping = False
+        self.written = document
+        """The document as its author wrote it, with what takes no part."""
+        self.earlier: Mapping[str, str] = {}
+        """{node: key} of what ended well in an earlier attempt at the same run."""
 
     def to_its_end(self, cancel: Flag) -> RunResult:
         """Do everything; the one method to call."""
@@ -172,7 +184,7 @@ class _Run:
 
     def _begin(self) -> None:
         """Look results up and sort the nodes into waiting, ready and finished."""
-        found, must_run = look_up(self.plan, self.work, self.node_types, self.store)
+        found, must_run = look_up(self.plan, self.work, self.node_types, self.store, self.run_id, self.earlier)
         self.outputs.update(found)
         for node in self.plan.order:
             if node in must_run:
@@ -237,7 +249,7 @@ class _Run:
     @cached_property
     def workflow(self) -> str:
         """The document's text, written once however many nodes save; raises ValueError where JSON cannot say it."""
-        return self.document.text()
+        return self.written.text()
 
     def _hear(self) -> None:
         """Take what is in the inbox; wait a moment if it is empty.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .document import FORMAT, FORMAT_VERSION
+from .document import FORMAT, FORMAT_VERSION, MODES
 from .node import NodeType
 from .registry import Registry
 
@@ -38,6 +38,7 @@ def workflow_schema(registry: Registry) -> dict[str, Any]:
                     "properties": {
                         "type": {"enum": registry.names()},
                         "version": {"type": "integer", "minimum": 1},
+                        "mode": {"enum": list(MODES), "description": "muted, bypassed, or neither"},
                         "settings": {"type": "object"},
                         "inputs": {"type": "object"},
                     },
@@ -61,7 +62,7 @@ def _rule(node_type: NodeType) -> dict[str, Any]:
     }
     required = [name for name, socket in node_type.inputs.items() if socket.required]
     settings = node_type.settings_model.model_json_schema()
-    needs = [part for part, names in (("settings", settings.get("required")), ("inputs", required)) if names]
+    wired = {"required": ["inputs"], "properties": {"inputs": {"required": required}}}
     return {
         "if": {
             "required": ["type"],
@@ -69,15 +70,12 @@ def _rule(node_type: NodeType) -> dict[str, Any]:
         },
         "then": {
             "description": node_type.doc,
-            "required": needs,
+            "required": ["settings"] if settings.get("required") else [],
             "properties": {
                 "settings": settings,
-                "inputs": {
-                    "type": "object",
-                    "properties": inputs,
-                    "required": required,
-                    "additionalProperties": False,
-                },
+                "inputs": {"type": "object", "properties": inputs, "additionalProperties": False},
             },
+            # A muted or bypassed node needs no wires.
+            **({"if": {"properties": {"mode": {"const": ""}}}, "then": wired} if required else {}),
         },
     }

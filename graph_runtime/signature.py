@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, PydanticUserError, create_model
+from pydantic import BaseModel, ConfigDict, JsonValue, PydanticSchemaGenerationError, PydanticUserError, create_model
 from pydantic_core import SchemaError, ValidationError, to_json
 
 from .complaints import wanted
@@ -136,10 +136,10 @@ def _allowed(hint: Any, at: str) -> None:
             waiting.extend(argument for argument in arguments if argument not in (type(None), Ellipsis))
         elif origin is dict and arguments[0] is str:
             waiting.append(arguments[1])
-        elif part not in _SCALARS and origin is not Literal:
+        elif part not in _SCALARS and part is not JsonValue and origin is not Literal:
             raise NodeDefinitionError(
                 f"{at}: {getattr(part, '__name__', part)!r} is neither a value nor a type that a setting can have; "
-                "those are bool, int, float, str, Literal, and lists, tuples and dicts (by str) of them"
+                "those are bool, int, float, str, Literal, JsonValue, and lists, tuples and dicts (by str) of them"
             )
 
 

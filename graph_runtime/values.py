@@ -1,7 +1,8 @@
 """What travels on a wire: small frozen records that describe, and never hold weights.
 
 A value is a pydantic model that can be written as JSON, so it can be hashed, kept on disk, and sent to another process.
-A `Base` says which checkpoint and which adapters, a `LoRA` is a file and its hash, `Images` are files:
+A `Base` says which checkpoint and which adapters, a `LoRA` is a file and its hash, `Images` and `Videos` are files,
+`Entities` say what is to be where in a picture:
 
     >>> lora = LoRA(file=FileRef(path="/a.safetensors", sha256="00", size=1), family="flux", rank=4, modules=2)
     >>> load(dump(lora)) == lora
@@ -20,7 +21,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
@@ -131,6 +132,62 @@ class Images(Value):
     """Pictures in order."""
 
     items: tuple[Picture, ...]
+
+
+class Clip(Record):
+    """One video file with its size in pixels, its number of frames, frames per second, and what it was made from."""
+
+    file: FileRef
+    width: int
+    height: int
+    frames: int
+    fps: float
+    caption: str = ""
+    settings: dict[str, JsonValue] = {}
+
+
+class Videos(Value):
+    """Videos in order."""
+
+    items: tuple[Clip, ...]
+
+
+class Shape(Record):
+    """A part of a region. `points` are shares, 0 to 1, of the picture's width and height, from the left and the top.
+
+    A box has two points (left top, right bottom), a polygon its corners, a stroke the points of a line with round ends
+    that is `size` thick (a share of the picture's width). What a shape with `erase` covers is taken away from the
+    shapes before it.
+    """
+
+    kind: Literal["box", "polygon", "stroke"]
+    points: tuple[tuple[float, float], ...]
+    size: float = 0.0
+    erase: bool = False
+
+
+class Entity(Record):
+    """One thing in a picture: what it is (`prompt`), where it is, and how much it counts (`strength`, 1 is plain).
+
+    Where it is: what `shapes` cover together or, in their stead, a `mask`: an image file of the picture's proportions
+    that is light where the thing is. `colour` ("#rrggbb" or "") tells it from the others when they are drawn.
+    """
+
+    prompt: str
+    strength: float = 1.0
+    colour: str = ""
+    shapes: tuple[Shape, ...] = ()
+    mask: FileRef | None = None
+
+
+class Entities(Value):
+    """The things that a picture of `width` x `height` pixels is to hold, in their order: the first lies at the bottom,
+    and where two overlap, the later one lies on top.
+    """
+
+    width: int
+    height: int
+    entities: tuple[Entity, ...]
 
 
 def kinds() -> dict[str, type[Value]]:

@@ -15,6 +15,7 @@ from .load_base import load_base
 from .load_images import load_images
 from .load_lora import load_lora
 from .merge_lora import merge_lora
+from .regions import paint_regions, show_regions
 from .sample import sample
 from .save_images import save_images
 from .save_lora import save_lora
@@ -28,9 +29,11 @@ __all__ = [
     "load_images",
     "load_lora",
     "merge_lora",
+    "paint_regions",
     "sample",
     "save_images",
     "save_lora",
+    "show_regions",
     "train_lora",
 ]
 

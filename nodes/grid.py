@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..graph_runtime.context import Context
 from ..graph_runtime.errors import BadInput
-from ..graph_runtime.markers import Range
+from ..graph_runtime.markers import Colour, Range
 from ..graph_runtime.node import node
 from ..graph_runtime.values import FileRef, Images, Picture
+from .regions import ink_on
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 SMALLEST_CELL = 128
 """Pixels: smaller pictures are enlarged by a whole factor, so that a 64-pixel model can be judged by eye."""
-MARGIN, INK, PAPER = 8, "#1b1b1f", "#ffffff"
+MARGIN = 8
 
 
 @node(category="Image", version=1)
@@ -28,6 +29,7 @@ def grid(
     titles: tuple[str, ...] = (),
     captions: bool = True,
     columns: Annotated[int, Range(0, 1000)] = 0,
+    background: Annotated[str, Colour()] = "#ffffff",
     *,
     ctx: Context,
 ) -> Images:
@@ -35,6 +37,7 @@ def grid(
 
     `titles` names the rows in order (missing ones stay blank); `captions` writes each picture's caption below it. With
     `columns`, longer rows are broken: so many pictures of every row, then the next so many of every row below them.
+    The words are black or white, whichever is read better on the colour `background`.
     """
     if not rows or not any(row.items for row in rows):
         raise BadInput("there is no picture to put in the grid; wire at least one Images output to `rows`.", "rows")
@@ -43,7 +46,7 @@ def grid(
     longest = max(len(row.items) for row in rows)
     step = columns or longest
     parts = [row.items[at : at + step] for at in range(0, longest, step) for row in rows]
-    sheet = _draw(parts, [_title(titles, part % len(rows)) for part in range(len(parts))], captions)
+    sheet = _draw(parts, [_title(titles, part % len(rows)) for part in range(len(parts))], captions, background)
     path = ctx.folder / "grid.png"
     sheet.save(path)
     first = next(item for row in rows for item in row.items)
@@ -61,7 +64,7 @@ def _about(row: Images) -> dict[str, Any]:
     return {"pictures": [{"caption": item.caption, **item.settings} for item in row.items]}
 
 
-def _draw(rows: Sequence[Sequence[Picture]], titles: Sequence[str], captions: bool) -> Image.Image:
+def _draw(rows: Sequence[Sequence[Picture]], titles: Sequence[str], captions: bool, paper: str) -> Image.Image:
     """Lay the pictures out on one sheet; every cell has the size of the largest (enlarged) picture."""
     from PIL import Image, ImageDraw, ImageFont
 
@@ -75,16 +78,16 @@ def _draw(rows: Sequence[Sequence[Picture]], titles: Sequence[str], captions: bo
     texts = [[_wrapped(item.caption, font, width) if captions else [] for item in row] for row in rows]
     below = line * max((len(lines) for row in texts for lines in row), default=0)
     cell_width, cell_height = width + MARGIN, height + below + MARGIN
-    sheet = Image.new("RGB", (left + columns * cell_width + MARGIN, len(rows) * cell_height + MARGIN), PAPER)
-    draw = ImageDraw.Draw(sheet)
+    sheet = Image.new("RGB", (left + columns * cell_width + MARGIN, len(rows) * cell_height + MARGIN), paper)
+    draw, ink = ImageDraw.Draw(sheet), ink_on(paper)
     for r, row in enumerate(pictures):
         top = MARGIN + r * cell_height
-        draw.text((MARGIN, top + (height - line) // 2), titles[r], fill=INK, font=font)
+        draw.text((MARGIN, top + (height - line) // 2), titles[r], fill=ink, font=font)
         for c, picture in enumerate(row):
             x = left + MARGIN + c * cell_width
             sheet.paste(picture, (x + (width - picture.width) // 2, top + (height - picture.height) // 2))
             for n, text in enumerate(texts[r][c]):
-                draw.text((x + width // 2, top + height + n * line), text, fill=INK, font=font, anchor="ma")
+                draw.text((x + width // 2, top + height + n * line), text, fill=ink, font=font, anchor="ma")
     return sheet
 
 

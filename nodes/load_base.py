@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ..graph_runtime.fingerprints import fingerprint
-from ..graph_runtime.markers import Choices, ModelSource
+from ..graph_runtime.markers import Choices, ModelSource, Suggestions
 from ..graph_runtime.node import node
 from ..graph_runtime.values import Base
 from .words import blaming
@@ -12,7 +12,7 @@ from .words import blaming
 
 @node(category="Model", version=1)
 def load_base(
-    source: ModelSource = "embedded:emoji",
+    source: Annotated[ModelSource, Suggestions("embedded:emoji")] = "embedded:emoji",
     dtype: Annotated[str, Choices("float32", "float16", "bfloat16")] = "float32",
 ) -> Base:
     """Return the base model in a diffusers pipeline folder, or one that ships with LoRAGraph (`embedded:emoji`)."""

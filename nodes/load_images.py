@@ -1,10 +1,10 @@
 """LoadImages: a folder of pictures with captions, as a data set to train on."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from ..graph_runtime.errors import BadInput
-from ..graph_runtime.markers import InputFolder
+from ..graph_runtime.markers import InputFolder, Suggestions
 from ..graph_runtime.node import node
 from ..graph_runtime.values import Dataset, FileRef, Images, Item, Picture
 
@@ -20,7 +20,7 @@ class LoadedImages(NamedTuple):
 
 
 @node(category="Data", version=1)
-def load_images(folder: InputFolder, prefix: str = "") -> LoadedImages:
+def load_images(folder: Annotated[InputFolder, Suggestions("embedded:riso")], prefix: str = "") -> LoadedImages:
     """Return the pictures of a folder in the order of their names.
 
     The caption of `red-apple.png` is the text of `red-apple.txt` where there is one, else the file name in words

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from ..graph_runtime.markers import InputFile
+from ..graph_runtime.markers import InputLoRA
 from ..graph_runtime.node import node
 from ..graph_runtime.values import FileRef, LoRA
 from .words import blaming
 
 
 @node(category="LoRA", version=1)
-def load_lora(file: InputFile) -> LoRA:
+def load_lora(file: InputLoRA) -> LoRA:
     """Return the LoRA in a safetensors file; a truncated file, or one that holds no LoRA, is refused."""
     from ..diffusion.lora.files import inspect
 

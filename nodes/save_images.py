@@ -7,22 +7,28 @@ from pathlib import Path
 from ..graph_runtime.context import Context
 from ..graph_runtime.node import node
 from ..graph_runtime.values import Images, Picture
-from .saving import checked_name, numbered
+from .saving import NumberedFiles, checked_name
 
 
 @node(category="Image", version=1, cache=False)
 def save_images(images: Images, name: str = "image", *, ctx: Context) -> None:
     """Save every picture as `name-0001.png`, `name-0002.png`, … in the run's output folder; no file is overwritten.
 
+    A picture that lies there already under this name, the same to the byte, is not saved again.
+
     The PNG's text chunks carry `prompt`, `seed`, `settings` (JSON) and, under `loragraph`, the whole workflow.
     """
     name = checked_name(name)
     saved: list[str] = []
+    files = NumberedFiles(ctx.out, name, ".png")
     for step, picture in enumerate(images.items, start=1):
         ctx.check_cancel()
         text = text_chunks(picture, ctx.workflow)
-        path = numbered(ctx.out, name, ".png", partial(_write, picture, text))
-        saved.append(path.name)
+        path, new = files.add(partial(_write, picture, text))
+        if new:
+            saved.append(path.name)
+        else:
+            ctx.log.info("already there: %s", path)
         ctx.progress(step, len(images.items), preview=path)
     if saved:
         count = f" … {saved[-1]}, {len(saved)} pictures," if len(saved) > 1 else ""

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..graph_runtime.context import Context
 from ..graph_runtime.node import node
 from ..graph_runtime.values import FileRef, LoRA
-from .saving import checked_name, numbered
+from .saving import NumberedFiles, checked_name
 
 
 @node(category="LoRA", version=1, cache=False)
@@ -21,7 +21,7 @@ def save_lora(lora: LoRA, name: str = "lora", *, ctx: Context) -> None:
             ctx.log.info("already there: %s", path)
             return
     source = Path(lora.file.path)
-    path = numbered(ctx.out, name, ".safetensors", lambda partial: _copy(source, partial))
+    path, _ = NumberedFiles(ctx.out, name, ".safetensors").add(lambda partial: _copy(source, partial))
     ctx.log.info("saved %s (rank %d, %d modules)", path, lora.rank, lora.modules)
 
 

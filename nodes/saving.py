@@ -1,16 +1,22 @@
 """Files for the user's output folder: whole or not there, and never in the place of another."""
 
 import errno
+import filecmp
 import os
 import re
 import shutil
+import threading
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ..graph_runtime.errors import BadInput
 
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+_ADDING = threading.Lock()
+"""Held between looking whether a file is there and naming a new one, so that two nodes don't both add the same."""
 
 
 def checked_name(name: str) -> str:
@@ -27,24 +33,58 @@ def checked_name(name: str) -> str:
     return name
 
 
-def numbered(folder: Path, name: str, suffix: str, write: Callable[[Path], None]) -> Path:
-    """Write `name-0001.suffix`, or the next free number, and return its path.
+class NumberedFiles:
+    """The files `name-0001.suffix`, `name-0002.suffix`, … of a folder, as one node adds to them.
 
-    `write` fills a temporary file in the same folder; it gets its final name by a hard link, which fails where the name
-    is taken, so nodes (and programs) that save at the same time each get their own file, and none is seen half-written.
+    Adding what lies there already, the same to the byte, adds nothing; but no file stands for two that one node adds.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{name}-{uuid.uuid4().hex}.part"
-    try:
-        write(partial)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        number = 1 + max(_numbers(folder, name, suffix), default=0)
-        while not _placed(partial, folder / f"{name}-{number:04d}{suffix}"):
-            number += 1
-        return folder / f"{name}-{number:04d}{suffix}"
-    finally:
-        partial.unlink(missing_ok=True)
+
+    def __init__(self, folder: Path, name: str, suffix: str) -> None:
+        self.folder = folder
+        self.name = name
+        self.suffix = suffix
+        self._sizes: dict[int, int] = {}
+        self._used: set[int] = set()
+
+    def add(self, write: Callable[[Path], None]) -> tuple[Path, bool]:
+        """Return the file with what `write` writes, and whether it is new: it then has the next free number.
+
+        `write` fills a temporary file in the same folder; it gets its final name by a hard link, which fails where the
+        name is taken, so programs that save at the same time each get their own file, and none is seen half-written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / f".{self.name}-{uuid.uuid4().hex}.part"
+        try:
+            write(partial)
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            with _ADDING:
+                numbers = sorted(_numbers(self.folder, self.name, self.suffix))
+                number = self._same(partial, numbers)
+                new = number is None
+                if number is None:
+                    number = 1 + max(numbers, default=0)
+                    while not _placed(partial, self._path(number)):
+                        number += 1
+                self._used.add(number)
+            return self._path(number), new
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{self.name}-{number:04d}{self.suffix}"
+
+    def _same(self, partial: Path, numbers: list[int]) -> int | None:
+        """Return the number of the first file with the same bytes that this node hasn't used."""
+        size = partial.stat().st_size
+        for number in numbers:
+            with suppress(OSError):  # another program may take files away meanwhile
+                if number not in self._sizes:
+                    self._sizes[number] = self._path(number).stat().st_size
+                like = self._sizes[number] == size and number not in self._used
+                if like and filecmp.cmp(partial, self._path(number), shallow=False):
+                    return number
+        return None
 
 
 def _numbers(folder: Path, name: str, suffix: str) -> list[int]:

@@ -164,6 +164,16 @@ def talk(ctx: Context, said: str = "hello") -> None:
 
 
 @node(category="test")
+def draw(ctx: Context, count: int = 3) -> Number:
+    """Draw previews into the folder that goes when the node ends."""
+    for number in range(1, count + 1):
+        picture = ctx.folder / f"p{number}.png"
+        picture.write_text(f"picture {number}")
+        ctx.progress(number, count, preview=picture)
+    return Number(value=count)
+
+
+@node(category="test")
 def write(ctx: Context, number: Number, text: str = "kept") -> Text:
     """Return a file of its own."""
     path = ctx.folder / "text.txt"
@@ -186,6 +196,13 @@ def save(
             return
         except FileExistsError:
             continue
+
+
+@node(category="test", cache=False)
+def keep_workflow(ctx: Context, number: Number) -> None:
+    """Write down which workflow it is part of."""
+    ctx.out.mkdir(parents=True, exist_ok=True)
+    (ctx.out / "workflow.json").write_text(ctx.workflow)
 
 
 @node(category="test", cache=False)

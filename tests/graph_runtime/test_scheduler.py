@@ -248,3 +248,22 @@ def test_many_failures_cost_no_other_node_its_files(runner: Runner) -> None:
     assert set(statuses(runner(graph(**nodes), on_event=count)).values()) == {"failed"}
     assert most < before + 100
     assert not list((runner.folder / "home" / "scratch").iterdir())
+
+
+def test_what_finished_in_an_earlier_attempt_is_not_run_again(runner: Runner) -> None:
+    document = graph(
+        a=("Constant", {}),
+        clock=("Clock", {"journal": str(runner.journal)}),
+        after=("Add", {"more": "clock.number"}),
+        save=("Save", {"number": "after.number", "journal": str(runner.journal)}),
+        other=("Save", {"number": "a.number", "name": "other"}),
+    )
+    first = runner(document, run_id="r")
+    before = {node: state.key for node, state in first.nodes.items()}
+    again = runner(document, run_id="r", finished=before)
+    assert set(statuses(again).values()) == {"cached"}
+    changed = runner(document, run_id="r", finished=before | {"save": "another key"})
+    assert statuses(changed) == dict.fromkeys(["a", "clock", "after", "other"], "cached") | {"save": "done"}
+    assert runner.noted() == ["clock", "save", "save"]
+    another = runner(document, run_id="another", finished={"after": before["after"]})
+    assert statuses(another)["after"] == "done"  # that run's results are its own

@@ -6,7 +6,21 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from loragraph.graph_runtime import values
-from loragraph.graph_runtime.values import Base, Dataset, FileRef, Images, Item, LoRA, Picture, Value
+from loragraph.graph_runtime.values import (
+    Base,
+    Clip,
+    Dataset,
+    Entities,
+    Entity,
+    FileRef,
+    Images,
+    Item,
+    LoRA,
+    Picture,
+    Shape,
+    Value,
+    Videos,
+)
 
 texts = st.text(max_size=12)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -24,10 +38,24 @@ pictures = st.builds(
     caption=texts,
     settings=st.dictionaries(texts, jsons, max_size=3),
 )
+clips = st.builds(
+    Clip, file=files, width=st.integers(0, 99), height=st.integers(0, 99), frames=st.integers(0, 99), fps=numbers
+)
+shapes = st.builds(
+    Shape, kind=st.sampled_from(["box", "polygon", "stroke"]), points=st.lists(st.tuples(numbers, numbers), max_size=3)
+)
+entities = st.builds(
+    Entity, prompt=texts, strength=numbers, shapes=st.lists(shapes, max_size=2), mask=st.none() | files
+)
+pictured = st.one_of(
+    st.builds(Images, items=st.lists(pictures, max_size=3)),
+    st.builds(Videos, items=st.lists(clips, max_size=3)),
+    st.builds(Entities, width=st.integers(0, 99), height=st.integers(0, 99), entities=st.lists(entities, max_size=3)),
+)
 datasets = st.builds(Dataset, items=st.lists(st.builds(Item, file=files, caption=texts), max_size=3), root=texts)
 
 
-@given(st.one_of(loras, bases, datasets, st.builds(Images, items=st.lists(pictures, max_size=3))))
+@given(st.one_of(loras, bases, datasets, pictured))
 def test_every_value_comes_back_from_json(value):
     assert values.load(values.dump(value)) == value
 
@@ -46,6 +74,13 @@ def test_references_names_every_file_and_place():
     lora = LoRA(file=FileRef(path="/a", sha256="0", size=7), family="flux", rank=4, modules=2)
     base = Base(source="s", path="/m", fingerprint="f", family="flux", dtype="float32").with_adapter(lora, 1)
     assert set(values.references(base)) == {("/m", None), ("/a", 7)}
+
+
+def test_references_names_masks_and_clips():
+    file = FileRef(path="/m.png", sha256="0", size=3)
+    entities = Entities(width=8, height=8, entities=(Entity(prompt="x", mask=file), Entity(prompt="y")))
+    videos = Videos(items=(Clip(file=file, width=8, height=8, frames=2, fps=8),))
+    assert set(values.references(entities)) == set(values.references(videos)) == {("/m.png", 3)}
 
 
 def test_file_ref_of_a_file(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from loragraph.graph_runtime import BadInput, Cancelled, FakeContext
+from loragraph.graph_runtime import BadInput, Cancelled, FakeContext, Images
 from loragraph.nodes import apply_lora, grid, load_base, load_images, load_lora, save_images, save_lora
 from loragraph.tests.nodes import material
 
@@ -96,12 +96,42 @@ def test_saved_pictures_carry_prompt_seed_settings_and_workflow(ctx: FakeContext
 def test_nodes_saving_at_once_each_get_their_own_files(tmp_path: Path) -> None:
     pictures = material.images(tmp_path / "in")
     contexts = [FakeContext(tmp_path / str(number)) for number in range(8)]
-    for context in contexts:
+    for number, context in enumerate(contexts):
         context.out = tmp_path / "out"
+        context.workflow = f"workflow {number}"
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda context: save_images(pictures, "same", ctx=context), contexts))
     names = [f"same-{number:04d}.png" for number in range(1, 17)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+
+
+def test_what_several_nodes_save_alike_at_once_is_saved_once(tmp_path: Path) -> None:
+    pictures = material.images(tmp_path / "in")
+    contexts = [FakeContext(tmp_path / str(number)) for number in range(8)]
+    for context in contexts:
+        context.out = tmp_path / "out"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda context: save_images(pictures, "same", ctx=context), contexts))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["same-0001.png", "same-0002.png"]
+
+
+def test_saving_again_adds_nothing_and_overwrites_nothing(ctx: FakeContext, tmp_path: Path) -> None:
+    pictures = material.images(tmp_path / "in")
+    save_images(pictures, ctx=ctx)
+    before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in ctx.out.iterdir()}
+    save_images(pictures, ctx=ctx)
+    assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in ctx.out.iterdir()} == before
+    ctx.workflow = "another workflow"
+    save_images(pictures, ctx=ctx)
+    assert len(list(ctx.out.iterdir())) == 2 * len(before)
+    assert all((ctx.out / name).read_bytes() == content for name, (_, content) in before.items())
+
+
+def test_equal_pictures_of_one_call_are_several_files_and_stay_so(ctx: FakeContext, tmp_path: Path) -> None:
+    one = material.images(tmp_path / "in").items[0]
+    for _ in range(2):
+        save_images(Images(items=(one, one, one)), ctx=ctx)
+        assert sorted(path.name for path in ctx.out.iterdir()) == [f"image-000{n}.png" for n in (1, 2, 3)]
 
 
 def test_a_cancelled_save_leaves_whole_files_only(ctx: FakeContext, tmp_path: Path) -> None:
@@ -163,3 +193,12 @@ def test_a_grid_needs_a_picture_and_not_more_titles_than_rows(ctx: FakeContext, 
         grid((), ctx=ctx)
     with pytest.raises(BadInput, match="2 titles for 1 rows"):
         grid((material.images(tmp_path / "a"),), titles=("a", "b"), ctx=ctx)
+
+
+def test_a_grid_has_the_paper_that_is_asked_for_and_words_that_show_on_it(ctx: FakeContext, tmp_path: Path) -> None:
+    rows = (material.images(tmp_path / "a"),)
+    (dark,) = grid(rows, titles=("dark",), background="#101014", ctx=ctx).items
+    with Image.open(dark.file.path) as image:
+        colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
+    assert image.getpixel((0, 0)) == (16, 16, 20)
+    assert (255, 255, 255) in colours

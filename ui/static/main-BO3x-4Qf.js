@@ -1,0 +1,1 @@
+export{t as mount}from"./canvas-B1gb4ztm.js";

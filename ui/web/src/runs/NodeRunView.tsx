@@ -1,0 +1,152 @@
+/**
+ * The run's part of a node: its state in the header, and below the settings what it draws, trains, or has made.
+ *
+ * `NodeMedia` fills a field of the card's inner width and MEDIA_HEIGHT; the canvas makes room for it where `useHasMedia`
+ * names the node. Each part follows its own node in the store, so an event redraws one node.
+ */
+import { useState } from "react";
+import { Icon, type IconName } from "../shell/icons";
+import { useGraph } from "../state/graph";
+import { useRuns } from "../state/runs";
+import { openDialog } from "../state/shell";
+import type { NodeRun, NodeState, ResultView } from "../types";
+import { Chart } from "./Chart";
+import "./dialogs";
+import { MEDIA_HEIGHT, withMedia } from "./media";
+import { duration, fraction, secondsLeft } from "./progress";
+import { Preview } from "./Preview";
+import { Result } from "./Results";
+
+/** What fits into the field, in pixels. */
+const [WIDTH, PAD, HEAD] = [260, 6, 26];
+const INNER = MEDIA_HEIGHT - PAD;
+
+const LOOKS: Record<NodeState, [icon: IconName, text: string]> = {
+  waiting: ["clock", "waiting"], running: ["refresh", "running"], cached: ["cached", "cached"], done: ["check", "done"],
+  failed: ["error", "failed"], skipped: ["skip", "skipped"], cancelled: ["cancelled", "cancelled"],
+};
+
+/** Whether the node has something to show below its settings: the canvas makes room for it. Changes rarely. */
+export function useHasMedia(): ReadonlySet<string> {
+  return useRuns(withMedia);
+}
+
+/** Whether a run now would give another result than the one that is shown. */
+export function useStale(id: string): boolean {
+  const shown = useRuns((state) => state.nodes[id]?.key);
+  const now = useGraph((state) => state.keys[id]);
+  return Boolean(shown && now && shown !== now);
+}
+
+export function NodeBadge({ id }: { id: string }) {
+  const run = useRuns((state) => state.nodes[id]);
+  if (!run) return null;
+  const [icon, name] = LOOKS[run.state];
+  const part = fraction(run);
+  const text = run.state === "running" && part !== null ? `${Math.floor(part * 100)}%`
+    : run.state === "done" ? duration(run.seconds) : name;
+  return (
+    <span className={`lg-badge ${run.state}`} data-testid="badge" data-state={run.state} title={badgeTitle(run)}>
+      {run.state === "running" ? <Spinner /> : <Icon name={icon} size={13} />}
+      <span className="lg-hidden">{run.state === "done" ? "done in " : run.state === "running" && part !== null ? "running, " : ""}</span>
+      {text}
+    </span>
+  );
+}
+
+export function Spinner() {
+  return (
+    <svg className="lg-spinner" width="13" height="13" viewBox="0 0 16 16" aria-hidden="true">
+      <circle cx="8" cy="8" r="6" /><path d="M8 2a6 6 0 0 1 6 6" />
+    </svg>
+  );
+}
+
+function badgeTitle(run: NodeRun): string {
+  if (run.state === "skipped") return `Skipped ${run.message}`.trim();
+  if (run.state === "cached") return "The result was there already: nothing had to be run";
+  return [run.message, run.device && `on ${run.device}`].filter(Boolean).join(" · ");
+}
+
+export function NodeMedia({ id }: { id: string }) {
+  const run = useRuns((state) => state.nodes[id]);
+  const results = useRuns((state) => state.results[id]);
+  const [chosen, choose] = useState(0);
+  if (run?.state === "running" && (run.total > 0 || run.preview || hasCurve(run))) return <Live run={run} />;
+  const views = viewsOf(run, results);
+  if (!views.length) return run?.preview ? <div className="lg-media"><Preview path={run.preview} width={WIDTH} height={INNER} /></div> : null;
+  const index = Math.min(chosen, views.length - 1);
+  const head = views.length > 1 ? HEAD : 0;
+  // What a node shows that waits, or was not finished, is from the run before.
+  const old = run !== undefined && run.state !== "done" && run.state !== "cached";
+  return (
+    <div className={`lg-media ${old ? "old" : ""}`} data-testid="media">
+      {head > 0 && (
+        <div className="lg-segments">
+          {views.map((view, at) => (
+            <button
+              key={`${view.kind} ${view.name}`} type="button" className="nodrag nopan" aria-pressed={at === index} onClick={() => choose(at)}
+            >{titleOf(view)}</button>
+          ))}
+        </div>
+      )}
+      <Result node={id} result={views[index]!} width={WIDTH} height={INNER - head} />
+    </div>
+  );
+}
+
+function hasCurve(run: NodeRun): boolean {
+  return Object.values(run.curves).some((points) => points.length > 1);
+}
+
+function viewsOf(run: NodeRun | undefined, results: ResultView[] | undefined): ResultView[] {
+  const views = results ?? [];
+  if (!run || !hasCurve(run) || views.some((view) => view.kind === "chart")) return views;
+  return [...views, { kind: "chart", name: "curve", curves: run.curves }];
+}
+
+function titleOf(view: ResultView): string {
+  const kinds: Record<ResultView["kind"], string> = { pictures: "Pictures", video: "Video", lora: "LoRA", chart: "Curve", facts: "About", file: "File" };
+  return view.kind === "facts" || view.kind === "file" || view.kind === "pictures" ? view.name || kinds[view.kind] : kinds[view.kind];
+}
+
+/** A node at work: how far, how long yet, and the newest preview beside the curve so far. */
+function Live({ run }: { run: NodeRun }) {
+  const part = fraction(run);
+  const left = secondsLeft(run);
+  const curve = hasCurve(run);
+  const [ratio, setRatio] = useState(1);
+  // A strip of pictures lies above the curve, others beside it.
+  const strip = curve && ratio > 1.8;
+  const high = strip ? Math.min(Math.round(WIDTH / ratio), 64) : INNER - HEAD;
+  const wide = curve && !strip ? Math.floor((WIDTH - 8) / 2) : WIDTH;
+  return (
+    <div className="lg-media lg-live" data-testid="live">
+      <progress className="lg-progress" aria-label="Progress" max={1} value={part ?? undefined} />
+      <div className="lg-progress-text">
+        <span data-testid="steps">{run.total ? `${run.step}/${run.total}` : ""}</span>
+        <span className="lg-cut">{run.message}</span>
+        <span>{left === null ? "" : `${duration(left)} left`}</span>
+      </div>
+      <div className={`lg-live-body ${strip ? "strip" : ""}`}>
+        {run.preview && <Preview path={run.preview} width={wide} height={high} onRatio={setRatio} />}
+        {curve && <Chart curves={run.curves} width={run.preview ? wide : WIDTH} height={strip ? INNER - HEAD - high - 6 : INNER - HEAD} />}
+        {!run.preview && !curve && <p className="lg-quiet">{run.message ? "" : "At work…"}</p>}
+      </div>
+    </div>
+  );
+}
+
+export function NodeFailure({ id }: { id: string }) {
+  const run = useRuns((state) => state.nodes[id]);
+  if (run?.state !== "failed") return null;
+  return (
+    <div className="lg-failure nodrag nopan nowheel" role="alert" data-testid="failure">
+      <Icon name="error" size={15} />
+      <p>{run.error}</p>
+      <button type="button" className="lg-button small" onClick={() => openDialog("trace", { node: id, message: run.error, trace: run.trace })}>
+        {run.trace ? "Show trace" : "Show all"}
+      </button>
+    </div>
+  );
+}

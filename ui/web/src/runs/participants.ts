@@ -1,0 +1,40 @@
+/** Who takes part in a run: a document's nodes, or those that lead to the wanted ones. Pure. */
+import type { Graph, WorkflowDocument } from "../types";
+
+/** The nodes of `document` that a run of `wanted` (null: all) works on; muted ones do not. */
+export function participants(document: WorkflowDocument, wanted: readonly string[] | null): string[] {
+  const { nodes } = document;
+  const asked = new Set<string>();
+  const open = (wanted ?? Object.keys(nodes)).filter((id) => nodes[id] && nodes[id].mode !== "mute");
+  while (open.length) {
+    const id = open.pop()!;
+    if (asked.has(id)) continue;
+    asked.add(id);
+    for (const wires of Object.values(nodes[id]!.inputs ?? {})) {
+      for (const wire of Array.isArray(wires) ? wires : [wires]) {
+        const from = wire.slice(0, wire.lastIndexOf("."));
+        if (nodes[from] && nodes[from].mode !== "mute") open.push(from);
+      }
+    }
+  }
+  return Object.keys(nodes).filter((id) => asked.has(id));
+}
+
+/** The given nodes and all that follow them, but the muted: what "run from here" asks for. */
+export function downstream(graph: Graph, from: Iterable<string>): string[] {
+  const after = new Map<string, string[]>();
+  for (const wire of graph.wires) {
+    const list = after.get(wire.from);
+    if (list) list.push(wire.to);
+    else after.set(wire.from, [wire.to]);
+  }
+  const seen = new Set<string>();
+  const open = [...from].filter((id) => id in graph.nodes);
+  while (open.length) {
+    const id = open.pop()!;
+    if (seen.has(id)) continue;
+    seen.add(id);
+    open.push(...(after.get(id) ?? []));
+  }
+  return Object.keys(graph.nodes).filter((id) => seen.has(id) && graph.nodes[id]!.mode !== "mute");
+}
