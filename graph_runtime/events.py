@@ -84,14 +84,24 @@ class Event:
 
 
 def finite(data: Any) -> Any:
-    """Return `data` as JSON can write it: every nan and infinity replaced by None.
+    """Return `data` as any JSON writer can write it: nan and infinity are None, every text is `writable`.
 
-    An event's data is shallow, so recursion is safe.
+    A whole number of more than 64 bits, which some writers refuse, is the nearest float. An event's data is shallow,
+    and so is a document, so recursion is safe.
     """
+    if isinstance(data, int) and not -(2**63) <= data < 2**63:
+        data = float(data) if abs(data) < 10**308 else math.inf
     if isinstance(data, float):
         return data if math.isfinite(data) else None
+    if isinstance(data, str):
+        return writable(data)
     if isinstance(data, dict):
-        return {str(name): finite(part) for name, part in data.items()}
+        return {writable(str(name)): finite(part) for name, part in data.items()}
     if isinstance(data, list | tuple):
         return [finite(part) for part in data]
     return data
+
+
+def writable(text: str) -> str:
+    r"""Return a text that UTF-8 can say: half a character, as in the name of a file that is none, is written \udcff."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -43,10 +43,12 @@ def fingerprint(path: Path | str, full: bool = False) -> str:
 class Fingerprints:
     """Fingerprints with a memory on disk. A memory that cannot be opened or written costs time, never correctness.
 
-    Safe to use from several threads, and from several processes with the same memory.
+    Safe to use from several threads, and from several processes with the same memory. With `patience`, `of` raises
+    TimeoutError after so many seconds in a folder; what it has read by then is remembered, and the next try goes on.
     """
 
-    def __init__(self, memory: Path | None = None) -> None:
+    def __init__(self, memory: Path | None = None, *, patience: float | None = None) -> None:
+        self._patience = patience
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
         if memory is not None:
@@ -60,12 +62,15 @@ class Fingerprints:
         `full` reads every file to its end, whatever its size and whatever is remembered.
         """
         learned: list[tuple[str, State, str]] = []
+        end = None if self._patience is None else time.monotonic() + self._patience
 
         def one(file: str, status: os.stat_result) -> str:
             state = _state(status)
             known = None if full else self._recall(file, state)
             if known is not None:
                 return known
+            if end is not None and time.monotonic() > end:
+                raise TimeoutError(f"there is too much in {path} to be read now")
             found = _read(file, status.st_size, full)
             settled = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > RECENT_NS
             # A file that changed while it was read is not remembered either.
@@ -73,9 +78,10 @@ class Fingerprints:
                 learned.append((file, state, found))
             return found
 
-        result = _of(Path(path), one)
-        self._remember(learned)
-        return result
+        try:
+            return _of(Path(path), one)
+        finally:
+            self._remember(learned)
 
     def close(self) -> None:
         """Close the memory."""

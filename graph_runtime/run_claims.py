@@ -19,13 +19,16 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection
 
-from .events import Event
+from .events import Event, writable
 from .run_history import at_work, reached
 from .run_journal import Journal, insert
 from .run_record import COLUMNS, RunRecord, Status, from_row
 from .run_store import RunStore, changed
 
 DEATHS = 3
+
+LONGEST = 10_000
+"""Characters of an error that the record keeps: it is told whenever the queue is; the events have all of it."""
 
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM runs"
 
@@ -149,6 +152,7 @@ def finish(
     bad_input: bool = False,
 ) -> None:
     """End a run, with its `run_done` event; part of a change."""
+    error = writable(error) if len(error) <= LONGEST else f"{writable(error[:LONGEST])} …"
     (last,) = connection.execute("SELECT last_seq FROM runs WHERE id = ?", (record.id,)).fetchone()
     data = {"status": status, "seconds": seconds, **({"error": error} if error else {})}
     insert(connection, [Event(last + 1, time.time(), record.id, "run_done", None, data)])

@@ -38,6 +38,9 @@ from .run_store import RunStore, changed
 
 __all__ = ["RunQueue", "RunRecord", "Status"]
 
+LONGEST = 300
+"""Characters of a name or title that the record keeps: whoever lists the queue gets those of all runs."""
+
 POLL = 0.1
 """Seconds between two looks for what another process has written."""
 
@@ -85,8 +88,8 @@ class RunQueue:
         """
         record = RunRecord(
             id=new_id() if run_id is None else checked_id(run_id),
-            name=name,
-            title=document.title,
+            name=name[:LONGEST],
+            title=document.title[:LONGEST],
             status="waiting",
             position=0.0,
             created=time.time(),

@@ -91,7 +91,7 @@ class RunStore:
         connection.execute("BEGIN IMMEDIATE")
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > VERSION:
+            if not 0 <= version <= VERSION:
                 raise sqlite3.DatabaseError("it was made by a newer LoRAGraph")
             for statement in _TABLES if version == 0 else [_UPGRADES[old] for old in range(version, VERSION)]:
                 connection.execute(statement)

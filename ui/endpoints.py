@@ -55,11 +55,14 @@ def add_endpoints(studio: Studio) -> None:
         run_id = await asyncio.to_thread(submit, workflow, changes)
         document, _ = reading.read(workflow, studio.registry, None, allow_missing=True)
         progress = Progress({node: spec.type for node, spec in document.nodes.items()})
-        async for events, record in news(studio.queue, run_id):
-            progress.take(events)
-            ended = record.ended_for_good
-            files = await asyncio.to_thread(saved_files, studio.queue, record) if ended else []
-            yield progress.told(record, files)
+        try:
+            async for events, record in news(studio.queue, run_id):
+                progress.take(events)
+                ended = record.ended_for_good
+                files = await asyncio.to_thread(saved_files, studio.queue, record) if ended else []
+                yield progress.told(record, files)
+        except BadInput as error:  # It has been removed.
+            raise gr.Error(said(error), print_exception=False) from error
 
     def cancel(run: str) -> dict[str, Any]:
         """Ask a run to stop; return it."""

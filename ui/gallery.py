@@ -1,8 +1,10 @@
 """All pictures that past runs have made and the store still has, newest first, with the settings that made each.
 
-    Gallery(queue, store).page(0)   # {"items": [{"path", "caption", "settings", "run", "title", ...}], "more": True}
+    Gallery(queue, store).page(0)
+    # {"items": [{"path", "caption", "settings", "run", "title", ...}], "more": True, "covers": {run: path}}
 
-A picture that several runs have in common (a result that was found in the store) is told once, with the newest of them.
+A picture that several runs have in common (a result that was found in the store) is told once, with the newest of them;
+`covers` has the first picture of each run that was looked at all the same.
 What was read of a run that has ended is remembered, since it doesn't change.
 """
 
@@ -22,8 +24,11 @@ from .views import picture_shown
 PAGE = 60
 """Pictures in one answer."""
 
-RUNS = 50
-"""Runs that are read from the queue at a time."""
+RUNS = 500
+"""Runs that are read from the queue at a time; it sorts all of them for each answer."""
+
+REMEMBERED = 50_000
+"""So many runs are remembered at most: many of them are removed while a server goes on."""
 
 
 class Gallery:
@@ -40,14 +45,18 @@ class Gallery:
         """Return the pictures from number `offset` (0 is the newest) on, and whether there are more."""
         items: list[dict[str, Any]] = []
         seen: set[str] = set()
+        covers: dict[str, str] = {}
         for item in self._all():
-            if item["path"] not in seen and Path(item["path"]).is_file():
+            if not Path(item["path"]).is_file():
+                continue
+            covers.setdefault(item["run"], item["path"])
+            if item["path"] not in seen:
                 seen.add(item["path"])
                 if len(seen) > offset:
                     items.append(item)
                 if len(items) > PAGE:
                     break
-        return {"items": items[:PAGE], "more": len(items) > PAGE}
+        return {"items": items[:PAGE], "more": len(items) > PAGE, "covers": covers}
 
     def _all(self) -> Iterator[dict[str, Any]]:
         offset = 0
@@ -75,5 +84,7 @@ class Gallery:
                     ]
         if record.ended_for_good:
             with self._lock:
+                if len(self._known) >= REMEMBERED:
+                    self._known.clear()
                 self._known[record.id] = found
         return found

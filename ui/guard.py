@@ -11,6 +11,7 @@ can run nothing: what a run has written may be anybody's HTML.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -40,7 +41,11 @@ HEADERS = {"referrer-policy": "no-referrer", "x-content-type-options": "nosniff"
 FOREVER = "private, max-age=31536000, immutable"
 """For the front end's files: their names change with their content."""
 
-_FILE = "/file="
+_OTHERS = ("cross-site", "same-site")
+"""What a browser says of a request (Sec-Fetch-Site, Fetch Metadata, section 2.1) that another origin's page makes."""
+
+_FILE = re.compile(r"/file=|/gradio_api/file/")
+"""How Gradio is asked for a file; the second form is an older one, which it answers still."""
 
 
 class Guard:
@@ -68,17 +73,21 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        if not self.allows(headers.get("host", ""), headers.get("origin"), headers.get("x-forwarded-host", "")):
+        come = self.allows(headers.get("host", ""), headers.get("origin"), headers.get("x-forwarded-host", ""))
+        # A link may lead here from anywhere; a picture, script or request of another page may not, Origin or none.
+        used = headers.get("sec-fetch-site") in _OTHERS and headers.get("sec-fetch-mode") != "navigate"
+        if not come or used:
             said = "This page serves only its own requests, under the address that it was started with."
             await _refuse(scope, send, said)
             return
         added = {**HEADERS, "content-security-policy": self.policy}
-        _, is_file, name = str(scope["path"]).partition(_FILE)
-        if is_file:
-            path = Path(os.path.realpath(name))
-            if path.is_relative_to(self.static):
+        asked = str(scope["path"])
+        file = _FILE.search(asked)
+        if file is not None:
+            path = _real(asked[file.end() :])
+            if path is not None and path.is_relative_to(self.static):
                 added["cache-control"] = FOREVER
-            elif self.may_show(path):
+            elif path is not None and self.may_show(path):
                 added["content-security-policy"] = FILE_POLICY
             else:
                 await _refuse(scope, send, "This file is not shown.")
@@ -105,6 +114,14 @@ class Guard:
     def may_show(self, path: Path) -> bool:
         """Whether a real path may be handed out: the workspace says so, or the browser itself has sent it."""
         return self.workspace.may_show(path) or path.is_relative_to(os.path.realpath(get_upload_folder()))
+
+
+def _real(name: str) -> Path | None:
+    """Return where a path really leads; None for what can be no path."""
+    try:
+        return Path(os.path.realpath(name))
+    except (OSError, ValueError):
+        return None
 
 
 async def _refuse(scope: Scope, send: Send, said: str) -> None:

@@ -127,6 +127,8 @@ def save(
     `known` is the revision that the page opened or saved last. Raises Conflict where the file is another one (with
     `name`: where there is one already), BadInput for a place that can't be written, DocumentError for no workflow.
     """
+    if len(data := text.encode("utf-8", "replace")) > reading.LARGEST:
+        raise BadInput(f"this workflow has {len(data):,} bytes; one of more than {reading.LARGEST:,} can't be opened.")
     reading.read(text, registry, None, allow_missing=True)
     target = _target(workspace, name, path)
     with _saving:
@@ -135,10 +137,10 @@ def save(
             raise Conflict(target, {"text": _text_of(target), "revision": now})
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, text.encode("utf-8"))
+            write_atomically(target, data)
         except OSError as error:
             raise BadInput(f"{target} can't be written: {error.strerror or error}.") from error
-        return target, hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+        return target, hashlib.sha256(data).hexdigest()[:16]
 
 
 def _target(workspace: Workspace, name: str | None, path: str | None) -> Path:
@@ -169,15 +171,17 @@ def listed(workspace: Workspace) -> list[dict[str, Any]]:
     end = time.monotonic() + SECONDS
     for path in _json_files(workspace.folder, end):
         try:
+            if path.is_symlink():
+                workspace.inside(str(path))
             status = path.stat()
             plain_file = stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_LISTED
             about = summary(path) if plain_file else None
-        except OSError:
+        except (OSError, BadInput):  # gone meanwhile, or a link that leads elsewhere
             continue
         if about is not None:
             name = path.relative_to(workspace.folder).with_suffix("").as_posix()
             found.append({"name": name, "path": str(path), "modified": status.st_mtime, **about})
-        if len(found) >= MOST:
+        if len(found) >= MOST or time.monotonic() > end:
             break
     return sorted(found, key=lambda entry: -entry["modified"])
 

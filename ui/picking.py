@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +37,11 @@ SECONDS, DEEPEST = 1.5, 8
 
 MODEL_FILES = (".safetensors", ".gguf")
 SKIPPED = ("node_modules", "__pycache__")
+
+LONGEST = 200
+"""Bytes of the name of a file that is kept: a number, or what marks it as unfinished, must still fit into 255."""
+
+_keeping = threading.Lock()
 
 
 def files(workspace: Workspace, kind: str, query: str = "", folder: str | None = None) -> dict[str, Any]:
@@ -163,22 +170,35 @@ def keep(workspace: Workspace, path: str, name: str) -> Path:
     uploads = Path(os.path.realpath(get_upload_folder()))
     if not sent.is_relative_to(uploads) or not sent.is_file():
         raise BadInput(f"{show(path)} is no file that was sent to this page; send it again.")
-    wanted = Path(re.sub(r"[^\w. ()+-]", "_", Path(name.replace("\\", "/")).name).lstrip(". ")[-120:] or "file")
+    wanted = _plain(name)
     try:
-        workspace.inputs.mkdir(parents=True, exist_ok=True)
-        mark = fingerprint(sent, full=True)
-        number = 1
-        while True:
-            target = workspace.inputs / (str(wanted) if number == 1 else f"{wanted.stem}-{number}{wanted.suffix}")
-            if target.is_file() and fingerprint(target, full=True) == mark:
-                sent.unlink()
-                return target
-            if not target.exists():
-                break
-            number += 1
-        half = target.with_name(f".{target.name}.part")
-        shutil.move(sent, half)
-        os.replace(half, target)
+        with _keeping:  # Two files of one name may come at once.
+            return _moved(sent, workspace.inputs, wanted)
     except OSError as error:
         raise BadInput(f"the file can't be kept in {workspace.inputs}: {error.strerror or error}.") from error
+
+
+def _plain(name: str) -> Path:
+    """Return the name under which a file that was sent is kept; of a long one the end, which has its suffix."""
+    letters = re.sub(r"[^\w. ()+-]", "_", Path(name.replace("\\", "/")).name)
+    return Path(letters.encode("utf-8")[-LONGEST:].decode("utf-8", "ignore").lstrip(". ") or "file")
+
+
+def _moved(sent: Path, inputs: Path, wanted: Path) -> Path:
+    """Move a file into a folder under a name, with a number where another file has that name; return its path."""
+    inputs.mkdir(parents=True, exist_ok=True)
+    mark = fingerprint(sent, full=True)
+    number = 1
+    while True:
+        target = inputs / (str(wanted) if number == 1 else f"{wanted.stem}-{number}{wanted.suffix}")
+        if target.is_file() and fingerprint(target, full=True) == mark:
+            sent.unlink()
+            return target
+        if not target.exists():
+            break
+        number += 1
+    # A name that no other process has, which may keep a file of this name too.
+    half = target.with_name(f".{secrets.token_hex(4)}-{target.name}.part")
+    shutil.move(sent, half)
+    os.replace(half, target)
     return target

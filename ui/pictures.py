@@ -19,6 +19,9 @@ VIDEOS = (".mp4", ".webm", ".mov", ".mkv")
 MOST_TEXT = 2**20
 """Bytes of one piece of text; what is longer is left out."""
 
+_KEYWORDS = ("settings", "prompt")
+"""The pieces of text that are told; a file may hold any number of others."""
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -34,7 +37,7 @@ def about(path: Path) -> dict[str, Any]:
             pass
     try:
         settings = json.loads(text.get("settings", "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         settings = {}
     return {
         "path": str(path),
@@ -62,16 +65,16 @@ def _png(stream: BinaryIO) -> tuple[int, int, dict[str, str]]:
         stream.seek(4, 1)
         if kind == b"IHDR":
             width, height = struct.unpack(">II", data[:8])
-        elif kind == b"tEXt":
-            name, _, value = data.partition(b"\0")
-            text[name.decode("latin-1")] = value.decode("latin-1")
-        else:
-            text.update([_international(data)])
+            continue
+        keyword, _, rest = data.partition(b"\0")
+        name = keyword.decode("latin-1")
+        if name in _KEYWORDS and name not in text:
+            text[name] = rest.decode("latin-1") if kind == b"tEXt" else _international(rest)
     return width, height, text
 
 
-def _international(data: bytes) -> tuple[str, str]:
-    name, _, rest = data.partition(b"\0")
+def _international(rest: bytes) -> str:
+    """Return the text of an iTXt chunk, whose data after the keyword is `rest`."""
     packed = rest[:1] == b"\1"
     _, _, rest = rest[2:].partition(b"\0")
     _, _, value = rest.partition(b"\0")
@@ -81,4 +84,4 @@ def _international(data: bytes) -> tuple[str, str]:
             value = unpacking.decompress(value, MOST_TEXT)
         except zlib.error as error:
             raise ValueError("text that can't be unpacked") from error
-    return name.decode("latin-1"), value.decode("utf-8", "replace")
+    return value.decode("utf-8", "replace")

@@ -29,6 +29,9 @@ from .studio import Studio
 
 USER = "loragraph"
 
+AT_ONCE = 250
+"""So many pages and programs may follow runs at once: one more waits until another leaves."""
+
 _App = TypeVar("_App")
 """A FastAPI app; Gradio brings FastAPI along, and this package needs no more of it."""
 
@@ -75,6 +78,7 @@ def serve(studio: Studio, *, host: str = "127.0.0.1", port: int | None = None) -
             quiet=True,
             share=False,
             auth=(USER, password) if password else None,
+            max_threads=AT_ONCE,  # Gradio counts what waits without a thread as well; it would stop at 40.
             # What Starlette's Middleware objects unpack to.
             app_kwargs={"middleware": [(Guard, (), {"workspace": studio.workspace, "hosts": hosts})]},
             **launch_options(studio),

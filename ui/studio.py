@@ -33,6 +33,7 @@ from typing import Any, Self, TypeVar
 import gradio as gr
 
 from ..graph_runtime.errors import BadInput, DocumentError, did_you_mean, show
+from ..graph_runtime.events import finite
 from ..graph_runtime.executors.base import Executor
 from ..graph_runtime.executors.workers import WorkerExecutor
 from ..graph_runtime.fingerprints import Fingerprints
@@ -49,6 +50,9 @@ from .results import named_pictures, results
 from .runs import Runs, as_dict, said
 from .templates import templates, text_of
 from .workspace import Workspace
+
+PATIENCE = 2.0
+"""Seconds that a check may read in a folder which a setting names: it may be a stranger's, or hold a disk's content."""
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -80,7 +84,7 @@ class Studio:
         self.runs = Runs(workspace, registry, queue)
         self.store = Store(workspace.home)
         self.gallery = Gallery(queue, self.store)
-        self._fingerprints = Fingerprints(workspace.home / "fingerprints.sqlite")
+        self._fingerprints = Fingerprints(workspace.home / "fingerprints.sqlite", patience=PATIENCE)
         self._catalog: Answer | None = None
         self._methods: dict[str, Callable[[Mapping[str, Any]], Answer]] = {
             name.removeprefix("_do_"): getattr(self, name) for name in dir(self) if name.startswith("_do_")
@@ -137,8 +141,11 @@ class Studio:
         return self.workspace.allowed_paths()
 
     def answer(self, method: object, data: object, visitor: Visitor | None = None) -> Answer:
-        """Do what a page asks for; never raises."""
+        """Do what a page asks for; never raises, and what it returns can be written as JSON."""
         _visitor.set(visitor or Visitor())
+        return dict(finite(self._answered(method, data)))
+
+    def _answered(self, method: object, data: object) -> Answer:
         try:
             if not isinstance(method, str) or method not in self._methods:
                 raise BadInput(f"there is no method {show(method)}. {did_you_mean(method, self._methods)}")

@@ -112,3 +112,24 @@ def test_a_broken_memory_costs_time_and_nothing_else(tmp_path):
     memory.write_bytes(b"this is no database, and long enough to be seen as none" * 20)
     path = aged(tmp_path / "a", b"one")
     assert Fingerprints(memory).of(path) == fingerprint(path)
+
+
+def test_a_folder_that_takes_too_long_is_read_bit_by_bit(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in "abcde":
+        (folder / name).write_text(name)
+        os.utime(folder / name, (1, 1))
+    clock = iter(range(1000))
+    monkeypatch.setattr("loragraph.graph_runtime.fingerprints.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("loragraph.graph_runtime.fingerprints.RECENT_NS", -1)
+    hasty = Fingerprints(tmp_path / "memory.sqlite", patience=2.5)
+    tries = 1
+    while True:
+        try:
+            found = hasty.of(folder)
+            break
+        except TimeoutError:
+            tries += 1
+    hasty.close()
+    assert (found, tries) == (fingerprint(folder), 3)

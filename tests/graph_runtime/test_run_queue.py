@@ -208,7 +208,7 @@ def test_events_come_back_in_order_and_count_in_the_record(queue: RunQueue) -> N
     told = queue.events(run)
     assert [event.seq for event in told] == [1, 2, 3, 4, 5]
     assert told[1].data["value"] is None
-    assert told[2].data["message"].endswith("\ud800")
+    assert told[2].data["message"].endswith(r"\ud800")
     assert told[4].data == {"status": "failed", "seconds": 1.0, "error": "it broke"}
     assert [event.seq for event in queue.events(run, after=1, limit=2)] == [2, 3]
     record = queue.get(run)
@@ -400,9 +400,31 @@ def test_a_queue_of_the_first_version_is_brought_up_to_date(queue: RunQueue) -> 
         again.close()
 
 
-def test_a_queue_of_a_newer_version_is_refused(queue: RunQueue) -> None:
+@pytest.mark.parametrize("message", ["no such file: \udcff.png", "ü" * 1_000_000])
+def test_any_error_can_be_kept_and_the_record_has_no_more_of_it_than_can_be_listed(
+    queue: RunQueue, message: str
+) -> None:
+    run = submit(queue)
+    queue.claims.take("cpu")
+    tell(queue, run, 1, "node_failed", "a", message=message)
+    queue.claims.end(run, "failed", seconds=1.0, error=message)
+    record = queue.get(run)
+    assert (record.status, record.error[:10]) == ("failed", message[:10])
+    assert len(record.error.encode("utf-8")) < 30_000
+    told = queue.events(run)[0].data["message"]
+    assert told == message.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def test_a_record_keeps_the_beginning_of_a_title_that_is_a_book(queue: RunQueue) -> None:
+    record = queue.submit(Document(DOCUMENT.nodes, title="x" * 100_000), name="n" * 5000, out=Path("out"))
+    assert len(queue.get(record.id).title) == len(queue.get(record.id).name) == 300
+    assert "x" * 100_000 in queue.text(record.id)
+
+
+@pytest.mark.parametrize("version", [99, -1])
+def test_a_queue_of_a_newer_version_is_refused(queue: RunQueue, version: int) -> None:
     with sqlite3.connect(queue.home / "runs.sqlite") as connection:
-        connection.execute("PRAGMA user_version = 99")
+        connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
     with pytest.raises(BadInput, match="newer"):
         RunQueue(queue.home)

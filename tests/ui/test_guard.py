@@ -59,7 +59,7 @@ def test_only_addresses_of_this_machine_need_no_password() -> None:
     assert local == [True, True, True, False, False, False]
 
 
-def asked(space: Workspace, path: str) -> tuple[int, dict[str, str]]:
+def asked(space: Workspace, path: str, **more: str) -> tuple[int, dict[str, str]]:
     """Ask a guard, before an app that says yes to all; return the status and the headers."""
     sent: list[dict[str, Any]] = []
 
@@ -69,7 +69,8 @@ def asked(space: Workspace, path: str) -> tuple[int, dict[str, str]]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "path": path, "headers": [(b"host", b"localhost:1")]}
+    headers_sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in more.items()]
+    scope = {"type": "http", "path": path, "headers": [(b"host", b"localhost:1"), *headers_sent]}
     asyncio.run(Guard(app, space, LOOPBACK_NAMES)(scope, nothing, send))
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], headers
@@ -111,3 +112,30 @@ def test_the_front_end_is_kept_by_the_browser_and_the_page_is_not(
     status, headers = asked(SPACE, "/")
     assert (status, "cache-control" in headers) == (200, False)
     assert "default-src 'self'" in headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("form", ["/gradio_api/file=", "/gradio_api/file/", "/studio/gradio_api/file/", "/file="])
+def test_the_rule_holds_for_every_way_in_which_gradio_is_asked_for_a_file(tmp_path: Path, form: str) -> None:
+    (tmp_path / "work").mkdir()
+    space = Workspace.of(tmp_path / "home", out=tmp_path / "out", folder=tmp_path / "work")
+    assert asked(space, f"{form}{tmp_path}/work/notes.md")[0] == 403
+    status, headers = asked(space, f"{form}{tmp_path}/work/cat.png")
+    assert (status, headers["content-security-policy"]) == (200, FILE_POLICY)
+    for name in ("a\0b.png", "https://elsewhere.example/cat.png"):
+        assert asked(space, f"{form}{name}")[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "status"),
+    [
+        ("same-origin", "cors", 200),
+        ("none", "navigate", 200),
+        ("cross-site", "navigate", 200),
+        ("cross-site", "no-cors", 403),
+        ("same-site", "no-cors", 403),
+    ],
+)
+def test_another_page_may_link_to_this_one_but_not_use_what_it_serves(
+    tmp_path: Path, site: str, mode: str, status: int
+) -> None:
+    assert asked(Workspace.of(tmp_path), "/config", sec_fetch_site=site, sec_fetch_mode=mode)[0] == status

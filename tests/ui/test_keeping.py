@@ -77,6 +77,41 @@ def test_what_is_no_plain_file_is_passed_by(studio: Studio, folder: Path) -> Non
     assert ask(studio, "changed", path=str(folder / "pipe.json"))["revision"] is None
 
 
+def test_a_link_that_leads_elsewhere_is_not_listed(studio: Studio, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "theirs.json").write_text(workflow({}, title="secret"), "utf-8")
+    (folder / "mine.json").write_text(workflow({}, title="mine"), "utf-8")
+    (folder / "theirs.json").symlink_to(tmp_path / "theirs.json")
+    (folder / "same.json").symlink_to(folder / "mine.json")
+    assert {each["title"] for each in ask(studio, "documents")["documents"]} == {"mine"}
+
+
+def test_a_file_whose_name_is_no_text_hides_no_other(studio: Studio, folder: Path) -> None:
+    try:
+        Path(os.fsdecode(os.fsencode(folder) + b"/\xff.json")).write_text(workflow({}), "utf-8")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    (folder / "mine.json").write_text(workflow({}), "utf-8")
+    for answer in (
+        ask(studio, "documents"),
+        ask(studio, "files", kind="file"),
+        ask(studio, "files", kind="file", query="json"),
+    ):
+        assert b"mine" in json.dumps(answer, ensure_ascii=False).encode("utf-8")
+
+
+def test_numbers_that_some_writers_of_json_refuse_do_not_keep_a_workflow_shut(studio: Studio) -> None:
+    nodes = {"n": {"type": "FromElsewhere", "settings": {"seed": 10**30}}}
+    assert ask(studio, "open", text=workflow(nodes))["document"]["nodes"]["n"]["settings"] == {"seed": 1e30}
+
+
+def test_what_could_not_be_opened_again_is_not_saved(
+    studio: Studio, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loragraph.graph_runtime.reading.LARGEST", 200)
+    assert "can't be opened" in refused(studio, "save", text=workflow({}, title="字" * 60), name="w", revision=None)
+    assert not (folder / "w.json").exists()
+
+
 def test_what_is_no_workflow_is_not_saved(studio: Studio, folder: Path) -> None:
     assert "not JSON" in refused(studio, "save", text="{", name="w", revision=None)
     assert not (folder / "w.json").exists()

@@ -1,7 +1,9 @@
 """The pickers show the workspace's folders and nothing else; what was sent stays as it was."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -101,6 +103,37 @@ def test_an_uploaded_file_stays_and_the_same_one_is_kept_once(
     assert Path(ask(studio, "keep", path=send(b"3"), name="../../.up\\evil.png")["path"]).parent == Path(first).parent
     assert "evil.png" in labels(ask(studio, "files", kind="file", folder=str(studio.workspace.inputs)))
     assert list((uploads / "x").iterdir()) == []
+
+
+def test_files_of_one_name_that_come_at_once_are_all_kept(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    together = Barrier(8)
+
+    def send(number: int) -> tuple[bytes, bytes]:
+        path = tmp_path / "uploads" / str(number) / "cat.png"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(sent := bytes([number]) * 100_000)
+        together.wait()
+        return sent, Path(ask(studio, "keep", path=str(path), name="cat.png")["path"]).read_bytes()
+
+    with ThreadPoolExecutor(8) as pool:
+        for sent, kept in pool.map(send, range(8)):
+            assert sent == kept
+    assert len(list(studio.workspace.inputs.iterdir())) == 8
+
+
+@pytest.mark.parametrize("name", ["字" * 83 + ".png", "a" * 300 + ".png", "a" * 100 + "." * 199 + "png", "🦊" * 62])
+def test_a_long_name_is_cut_to_one_that_can_be_kept_and_seen(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads" / "x").write_bytes(b"1")
+    kept = Path(ask(studio, "keep", path=str(tmp_path / "uploads" / "x"), name=name)["path"])
+    assert kept.suffix == Path(name).suffix or kept.name == "png" or name.startswith("🦊")
+    assert labels(ask(studio, "files", kind="file", folder=str(studio.workspace.inputs))) == [kept.name]
 
 
 def test_only_what_was_sent_can_be_kept(studio: Studio, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

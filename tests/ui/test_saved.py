@@ -2,12 +2,13 @@
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from loragraph.graph_runtime.events import Event
 from loragraph.graph_runtime.values import FileRef, Picture
@@ -70,6 +71,21 @@ def test_a_saved_picture_tells_its_size_and_what_made_it(tmp_path: Path, setting
         "caption": "a fox",
         "settings": json.loads(json.dumps(settings)),
     }
+
+
+def test_of_a_pictures_texts_only_those_that_are_told_are_read(tmp_path: Path) -> None:
+    info = PngImagePlugin.PngInfo()
+    for number in range(200):
+        info.add_itxt(f"other {number}", "x" * 500_000, zip=True)
+    info.add_itxt("settings", "[" * 100_000)
+    info.add_itxt("prompt", "a fox")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=info)
+    tracemalloc.start()
+    told = about(tmp_path / "a.png")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (told["caption"], told["settings"]) == ("a fox", {})
+    assert peak < 20 * 2**20
 
 
 @given(st.binary(max_size=200))

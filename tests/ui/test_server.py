@@ -145,6 +145,19 @@ def test_several_pages_follow_one_run(server: Server, studio: Studio) -> None:
     assert seen == [whole] * 4
 
 
+def test_many_who_follow_keep_nobody_else_waiting(server: Server, studio: Studio) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        config = client.get("/config").json()
+        (follow,) = (each["id"] for each in config["dependencies"] if each["api_name"] == "follow")
+        run = ask(studio, "submit", text=workflow({"n": {"type": "Endless"}}), name="w")["run"]["id"]
+        for number in range(45):
+            joined = {"data": [run, 0], "fn_index": follow, "session_hash": f"s{number}"}
+            assert client.post("/gradio_api/queue/join", json=joined).status_code == 200
+        event = client.post("/gradio_api/call/runs", json={"data": []}).json()["event_id"]
+        assert run in client.get(f"/gradio_api/call/runs/{event}", timeout=60).text
+        ask(studio, "cancel", run=run)
+
+
 def test_a_file_is_uploaded_kept_and_shown(server: Server, studio: Studio, pictures: Path) -> None:
     with httpx.Client(base_url=server.url) as client:
         content = (pictures / "red.png").read_bytes()
@@ -152,8 +165,16 @@ def test_a_file_is_uploaded_kept_and_shown(server: Server, studio: Studio, pictu
         kept = call(client, "", "keep", path=sent, name="red.png").json()["path"]
         assert Path(kept).parent == studio.workspace.inputs
         assert client.get(f"/gradio_api/file={kept}").content == content
-        for path in (studio.workspace.home / "runs.sqlite", Path("/etc/passwd"), pictures / ".." / ".." / "home"):
+        notes = studio.workspace.folder / "notes.html"
+        notes.write_text("<script>")
+        for path in (
+            studio.workspace.home / "runs.sqlite",
+            Path("/etc/passwd"),
+            pictures / ".." / ".." / "home",
+            notes,
+        ):
             assert client.get(f"/gradio_api/file={path}").status_code == 403
+            assert client.get(f"/gradio_api/file/{path}").status_code == 403
 
 
 def test_a_page_that_others_can_reach_asks_for_a_password(studio: Studio) -> None:

@@ -90,7 +90,10 @@ def test_a_run_leaves_pictures_files_and_a_place_in_the_gallery(studio: Studio, 
     again = run_to_its_end(studio, nodes, name="My work")
     assert ask(studio, "results", run=again["id"])["results"].keys() == found.keys()
     assert [item["run"] for item in ask(studio, "gallery", offset=0)["items"]] == [again["id"]]
-    assert ask(studio, "gallery", offset=1) == {"ok": True, "items": [], "more": False}
+    assert gallery["covers"] == {run["id"]: gallery["items"][0]["path"]}
+    beyond = ask(studio, "gallery", offset=1)
+    assert (beyond["items"], beyond["more"]) == ([], False)
+    assert beyond["covers"] == dict.fromkeys((run["id"], again["id"]), gallery["items"][0]["path"])
     told = ask(studio, "run", run=run["id"])
     assert "My work" in told["run"]["out"] and '"g"' in told["text"]
 

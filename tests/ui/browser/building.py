@@ -8,8 +8,6 @@ from playwright.sync_api import Locator, expect
 
 from loragraph.tests.ui.browser.canvas_page import CanvasPage, Point
 
-UP, DOWN = (0.0, -1.0), (0.0, 1.0)
-
 
 def header(canvas: CanvasPage, id: str) -> Point:
     """Return a place in a node's header on which nothing but the header is."""
@@ -39,7 +37,10 @@ def select(canvas: CanvasPage, *ids: str) -> None:
 
 def wait_for_selection(canvas: CanvasPage, *ids: str) -> None:
     canvas.page.wait_for_function(
-        "(ids) => { const now = window.__lg.useGraph.getState().selection; return now.size === ids.length && ids.every((id) => now.has(id)); }",
+        """(ids) => {
+            const now = window.__lg.useGraph.getState().selection;
+            return now.size === ids.length && ids.every((id) => now.has(id));
+        }""",
         arg=list(ids),
     )
 
@@ -54,6 +55,23 @@ def steps(canvas: CanvasPage) -> int:
     return count
 
 
+def wait_for_rest(canvas: CanvasPage) -> None:
+    """Wait until the view stands still, and the settings that it plainly drew while moving are there."""
+    canvas.page.wait_for_function(
+        """() => {
+            const now = document.querySelector(".react-flow__viewport").style.transform;
+            const same = window.lastView === now;
+            window.lastView = now;
+            return same;
+        }""",
+        polling=250,
+    )
+
+
+def wait_for_steps(canvas: CanvasPage, count: int) -> None:
+    canvas.page.wait_for_function("(count) => window.__lg.useGraph.getState().past.length === count", arg=count)
+
+
 def menu(canvas: CanvasPage, name: str, command: str) -> None:
     """Choose a command from a menu of the top bar."""
     canvas.page.get_by_test_id(f"menu-{name}").click()
@@ -65,6 +83,10 @@ def context_menu(canvas: CanvasPage, at: Point, *chosen: str) -> Locator:
     canvas.page.mouse.click(*at, button="right")
     opened = canvas.page.get_by_test_id("context-menu")
     expect(opened).to_be_visible()
+    # It opens where was clicked, or as near as the window has room for it.
+    box = opened.locator(".lg-menu").bounding_box()
+    assert box is not None
+    assert box["x"] <= at[0] + 1 <= box["x"] + box["width"] + 2 and box["y"] <= at[1] + 1, (box, at)
     for item in chosen:
         opened.get_by_test_id(f"menu-{item}").click()
         expect(opened).to_be_hidden()
@@ -101,9 +123,10 @@ def empty_place(canvas: CanvasPage) -> Point:
         """() => {
             const { left, top, width, height } = document.querySelector(".lg-canvas").getBoundingClientRect();
             const bare = (x, y) => document.elementFromPoint(x, y)?.matches(".react-flow__pane");
+            const around = [[0, 0], [-30, 0], [30, 0], [0, -30], [0, 30]];
             for (let y = top + 40; y < top + height - 40; y += 20)
                 for (let x = left + 40; x < left + width - 40; x += 20)
-                    if ([[0, 0], [-30, 0], [30, 0], [0, -30], [0, 30]].every(([dx, dy]) => bare(x + dx, y + dy))) return [x, y];
+                    if (around.every(([dx, dy]) => bare(x + dx, y + dy))) return [x, y];
             return null;
         }"""
     )
@@ -111,12 +134,31 @@ def empty_place(canvas: CanvasPage) -> Point:
     return found[0], found[1]
 
 
-def open_text(canvas: CanvasPage, folder: Path, document: dict[str, Any], name: str = "desk.json") -> None:
-    """Drop a workflow file on the canvas and wait until it is there."""
-    path = folder / name
+def begin(canvas: CanvasPage, folder: Path, document: dict[str, Any]) -> None:
+    """Open a workflow in a page that other tests have used, whatever they left."""
+    canvas.errors.clear()
+    canvas.press("Escape")
+    unsaved: bool = canvas.page.evaluate(
+        "() => { const { graph, saved } = window.__lg.useGraph.getState(); return graph !== saved; }"
+    )
+    open_text(canvas, folder, document, discard=unsaved)
+    canvas.page.mouse.click(*empty_place(canvas))
+    wait_for_selection(canvas)
+
+
+def open_text(canvas: CanvasPage, folder: Path, document: dict[str, Any], *, discard: bool = False) -> None:
+    """Drop a workflow file on the canvas and wait until it is there; `discard` what is there and unsaved."""
+    path = folder / "dropped.json"
     path.write_text(json.dumps(document))
+    canvas.page.evaluate("() => { window.lastGraph = window.__lg.useGraph.getState().graph; }")
     canvas.drop_file(path)
-    canvas.wait_for_graph("Object.keys(graph.nodes).sort().join() === argument", ",".join(sorted(document["nodes"])))
+    if discard:
+        canvas.page.get_by_test_id("dialog-ask").get_by_role("button", name="Don't save").click()
+    # The same nodes may have been there before: only another graph tells.
+    canvas.wait_for_graph(
+        "graph !== window.lastGraph && Object.keys(graph.nodes).sort().join() === argument",
+        ",".join(sorted(document["nodes"])),
+    )
 
 
 def node(type: str, settings: dict[str, Any] | None = None, **inputs: str | list[str]) -> dict[str, Any]:

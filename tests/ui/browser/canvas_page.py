@@ -59,7 +59,8 @@ class CanvasPage:
 
     def check_console(self) -> None:
         """Fail where the page reported an error; a test that provokes one empties `errors` first."""
-        assert self.errors == []
+        if self.errors:
+            raise AssertionError("the page reported:\n" + "\n".join(self.errors))
 
     # -- looking ------------------------------------------------------------------------------------------------------
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 import loragraph
-from loragraph.tests.ui.browser.canvas_page import CanvasPage
+from loragraph.tests.ui.browser.canvas_page import TIMEOUT, CanvasPage
 from loragraph.tests.ui.browser.serving import Served
 
 FLAGS = [
@@ -28,6 +28,9 @@ FLAGS = [
 SHOTS = Path(os.environ.get("LORAGRAPH_SHOTS") or Path(loragraph.__file__).parent / "out" / "screenshots")
 
 
+expect.set_options(timeout=TIMEOUT)
+
+
 def _chromium() -> str:
     names = ("chromium", "chromium-browser", "google-chrome")
     found = os.environ.get("LORAGRAPH_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
@@ -39,7 +42,8 @@ def _chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+# Not of the session: while it is open, its event loop runs on this thread, and no other test here can run one.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     executable = _chromium()
     with sync_playwright() as playwright:
@@ -63,6 +67,17 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     made.grant_permissions(["clipboard-read", "clipboard-write"])
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def shared_page(browser: Browser, served: Served) -> Iterator[CanvasPage]:
+    """One tab for all tests of a module that begin by opening a workflow of their own (`building.begin`)."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    canvas = CanvasPage(context.new_page(), served.url)
+    canvas.open()
+    yield canvas
+    context.close()
 
 
 @pytest.fixture
@@ -93,7 +108,8 @@ def shot(request: pytest.FixtureRequest) -> Callable[[CanvasPage, str], Path]:
 
     def keep(canvas: CanvasPage, name: str) -> Path:
         path = SHOTS / f"{name}.png"
-        canvas.page.screenshot(path=path)
+        # What fades or moves has come to its end, as it has a moment later before people.
+        canvas.page.screenshot(path=path, animations="disabled")
         return path
 
     return keep

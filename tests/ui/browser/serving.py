@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -21,26 +22,30 @@ def free_port() -> int:
 class Served:
     """A server whose folders lie in `folder`: home, out, and `work`, where documents are saved."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.home, self.out, self.work = folder / "home", folder / "out", folder / "work"
         self.work.mkdir(exist_ok=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.arguments = arguments
+        self.env = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
         self.said: list[str] = []
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self) -> None:
-        command = [
+    def command(self) -> list[str]:
+        """Return what starts the server; it says "LoRAGraph is at http…" when it is there."""
+        return [
             *(sys.executable, "-P", "-m", "loragraph", "ui", "--no-browser", "--port", str(self.port)),
             *("--home", str(self.home), "--out", str(self.out), "--folder", str(self.work), *self.arguments),
         ]
+
+    def start(self) -> None:
         # A process group of its own, so that a kill takes the worker processes along.
         self.process = subprocess.Popen(
-            command,
+            self.command(),
             cwd=self.work,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env=self.env,
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,

@@ -1,18 +1,17 @@
 """Each editing action by hand, taken back and done again; copying between tabs; choosing several."""
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from loragraph.tests.ui.browser.building import (
     DESK,
     ROUTED_WIRE,
     STYLED_WIRE,
+    begin,
     context_menu,
     empty_place,
     frame_title,
@@ -24,12 +23,11 @@ from loragraph.tests.ui.browser.building import (
     select,
     selection,
     shift,
-    steps,
     wait_for_selection,
+    wait_for_steps,
     wire_end,
 )
 from loragraph.tests.ui.browser.canvas_page import CanvasPage
-from loragraph.tests.ui.browser.serving import Served
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -45,6 +43,7 @@ def drag_from_palette(canvas: CanvasPage) -> None:
 
 def add_by_search(canvas: CanvasPage) -> None:
     canvas.page.mouse.dblclick(*empty_place(canvas))
+    expect(canvas.page.get_by_test_id("quick-add").get_by_role("combobox")).to_be_focused()
     canvas.page.keyboard.type("lora save")
     canvas.press("Enter")
 
@@ -83,7 +82,6 @@ def nudge(canvas: CanvasPage) -> None:
 
 
 def set_number(canvas: CanvasPage) -> None:
-    canvas.expand("grid")
     canvas.type_into("grid.columns", "4")
 
 
@@ -93,14 +91,13 @@ def step_number(canvas: CanvasPage) -> None:
 
 
 def set_text(canvas: CanvasPage) -> None:
-    canvas.type_into("save.name", "fox and owl")
+    canvas.type_into("save.name", "sketch")
 
 
 def set_lines(canvas: CanvasPage) -> None:
     canvas.widget("draw.prompt").locator("textarea").click()
     canvas.press("Control+End")
-    canvas.press("Enter")
-    canvas.page.keyboard.type("teapot")
+    canvas.page.keyboard.type("lets")
 
 
 def set_slider(canvas: CanvasPage) -> None:
@@ -354,35 +351,16 @@ ACTIONS: dict[str, Act] = {
     "lay out": lay_out,
     "title": retitle,
 }
-TWO_STEPS = {"a number"}
-"""Shows all settings first, which is a step of its own."""
 
 
 # -- taken back -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def desk_page(browser: Browser, served: Served) -> Iterator[CanvasPage]:
-    """One page for all actions: each puts everything back."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    canvas = CanvasPage(context.new_page(), served.url)
-    canvas.open()
-    yield canvas
-    context.close()
-
-
 @pytest.fixture
-def desk(desk_page: CanvasPage, tmp_path: Path) -> Iterator[CanvasPage]:
-    canvas = desk_page
-    canvas.errors.clear()
-    if steps(canvas):  # The test before failed and left its work.
-        menu(canvas, "file", "file.new")
-        canvas.page.get_by_role("button", name="Discard").click()
-    open_text(canvas, tmp_path, DESK)
-    canvas.page.mouse.click(*empty_place(canvas))
-    yield canvas
-    canvas.check_console()
+def desk(shared_page: CanvasPage, tmp_path: Path) -> Iterator[CanvasPage]:
+    begin(shared_page, tmp_path, DESK)
+    yield shared_page
+    shared_page.check_console()
 
 
 @pytest.mark.parametrize("name", ACTIONS)
@@ -390,23 +368,149 @@ def test_an_edit_is_taken_back_and_done_again(desk: CanvasPage, name: str) -> No
     canvas = desk
     before = canvas.graph()
     ACTIONS[name](canvas)
-    canvas.wait_for_graph("JSON.stringify(window.__lg.toDocument(graph)) !== argument", json.dumps(before))
-    canvas.page.wait_for_function("(before) => JSON.stringify(window.__lg.toDocument(window.__lg.useGraph.getState().graph)) !== before", arg=_text(before))
+    wait_for_steps(canvas, 1)
     after = canvas.graph()
-    assert steps(canvas) == (2 if name in TWO_STEPS else 1), "one action is one step"
-    for _ in range(2):
-        for _ in range(steps(canvas)):
-            canvas.press("Control+z")
-        canvas.page.wait_for_function("() => window.__lg.useGraph.getState().past.length === 0")
+    assert after != before
+    for undo, redo in (("Control+z", "Control+Shift+Z"), ("Control+z", "Control+y")):
+        canvas.press(undo)
+        wait_for_steps(canvas, 0)
         assert canvas.graph() == before
-        for _ in range(2 if name in TWO_STEPS else 1):
-            canvas.press("Control+Shift+Z")
-        canvas.page.wait_for_function("() => window.__lg.useGraph.getState().future.length === 0")
+        canvas.press(redo)
+        wait_for_steps(canvas, 1)
         assert canvas.graph() == after
-    for _ in range(steps(canvas)):
-        canvas.page.get_by_test_id("undo").click()
-    canvas.page.wait_for_function("() => window.__lg.useGraph.getState().past.length === 0")
+    canvas.page.get_by_test_id("undo").click()
+    wait_for_steps(canvas, 0)
+    assert canvas.graph() == before
 
 
-def _text(document: dict[str, Any]) -> str:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+def test_words_that_are_typed_are_taken_back_one_by_one(desk: CanvasPage) -> None:
+    field = desk.widget("draw.negative_prompt").locator("input")
+    field.click()
+    desk.page.keyboard.type("grey blurred")
+    expect(field).to_have_value("grey blurred")
+    desk.press("Control+z")
+    expect(field).to_have_value(re.compile(r"^grey ?$"))
+    desk.press("Control+z")
+    expect(field).to_have_value("")
+    wait_for_steps(desk, 0)
+
+
+def test_a_drag_is_one_step_and_so_is_each_next(desk: CanvasPage) -> None:
+    before = desk.graph()["view"]["save"]["at"]
+    move(desk)
+    once = desk.graph()["view"]["save"]["at"]
+    move(desk)
+    wait_for_steps(desk, 2)
+    desk.press("Control+z")
+    desk.wait_for_graph("graph.nodes.save.at.join() === argument", ",".join(map(str, once)))
+    desk.press("Control+z")
+    assert desk.graph()["view"]["save"]["at"] == before
+
+
+def test_a_new_edit_after_undo_ends_what_could_be_done_again(desk: CanvasPage) -> None:
+    move(desk)
+    desk.press("Control+z")
+    expect(desk.page.get_by_test_id("redo")).to_be_enabled()
+    collapse(desk)
+    wait_for_steps(desk, 1)
+    expect(desk.page.get_by_test_id("redo")).to_be_disabled()
+    desk.press("Control+z")
+    wait_for_steps(desk, 0)
+
+
+def test_aligned_edges_are_in_line_and_gaps_are_equal(desk: CanvasPage) -> None:
+    boxes = {id: desk.node(id) for id in ("base", "draw", "grid")}
+
+    def edges(side: str) -> list[float]:
+        found = []
+        for node in boxes.values():
+            box = node.bounding_box()
+            assert box is not None
+            x, y, width, height = box["x"], box["y"], box["width"], box["height"]
+            found.append(
+                {"left": x, "right": x + width, "top": y, "bottom": y + height, "middle": y + height / 2}[side]
+            )
+        return found
+
+    for side in ("top", "bottom", "middle", "left", "right"):
+        arrange(f"align.{side}")(desk)
+        wait_for_steps(desk, 1)
+        assert edges(side) == pytest.approx([edges(side)[0]] * 3, abs=1), side
+        desk.press("Control+z")
+        wait_for_steps(desk, 0)
+    arrange("distribute.across")(desk)
+    wait_for_steps(desk, 1)
+    left, right = edges("left"), edges("right")
+    assert left[1] - right[0] == pytest.approx(left[2] - right[1], abs=1)
+    desk.press("Control+z")
+    wait_for_steps(desk, 0)
+
+
+def test_several_are_chosen_by_box_by_ctrl_and_all_at_once(
+    desk: CanvasPage, shot: Callable[[CanvasPage, str], Path]
+) -> None:
+    box = desk.node("grid").bounding_box()
+    save = desk.node("save").bounding_box()
+    assert box is not None and save is not None
+    desk.page.keyboard.down("Shift")
+    desk.drag((box["x"] - 60, box["y"] - 40), (save["x"] + 60, save["y"] + 30))
+    desk.page.keyboard.up("Shift")
+    desk.page.wait_for_function("() => window.__lg.useGraph.getState().selection.has('grid')")
+    assert {"grid", "save"} <= selection(desk) and not selection(desk) & {"draw", "base", "styled"}
+    desk.page.keyboard.down("Control")
+    desk.page.mouse.click(*header(desk, "base"))
+    desk.page.mouse.click(*header(desk, "save"))
+    desk.page.keyboard.up("Control")
+    desk.page.wait_for_function("() => !window.__lg.useGraph.getState().selection.has('save')")
+    assert {"grid", "base"} <= selection(desk)
+    desk.page.mouse.click(*empty_place(desk))
+    wait_for_selection(desk)
+    desk.press("Control+a")
+    wait_for_selection(desk, "base", "styled", "draw", "grid", "save", "#g1", "#n1")
+    shot(desk, "all-selected")
+    desk.press("Escape")
+    wait_for_selection(desk)
+    # The other tool: what is dragged on the empty canvas is a box at once.
+    desk.press("v")
+    desk.drag((box["x"] - 60, box["y"] - 40), (save["x"] + 60, save["y"] + 30))
+    desk.page.wait_for_function("() => window.__lg.useGraph.getState().selection.has('save')")
+    desk.press("v")
+
+
+def test_nodes_are_copied_between_tabs(
+    open_page: Callable[..., CanvasPage], tmp_path: Path, canvas: CanvasPage
+) -> None:
+    open_text(canvas, tmp_path, DESK)
+    other = open_page()
+    canvas.page.bring_to_front()
+    select(canvas, "draw", "grid")
+    canvas.press("Control+c")
+    other.page.bring_to_front()
+    other.page.mouse.move(820, 260)
+    other.press("Control+v")
+    other.wait_for_graph("graph.nodes.draw && graph.nodes.grid && !graph.nodes.base")
+    assert other.wires() == ["draw.images->grid.rows"]
+    assert other.graph()["nodes"]["draw"]["settings"] == DESK["nodes"]["draw"]["settings"]
+    # And back, cut by the menu and pasted by the menu: names that are taken are numbered.
+    wait_for_selection(other, "draw", "grid")
+    context_menu(other, header(other, "draw"), "edit.clip.cut")
+    other.wait_for_graph("!graph.nodes.draw && !graph.nodes.grid")
+    canvas.page.bring_to_front()
+    place = empty_place(canvas)
+    context_menu(canvas, place, "canvas.paste")
+    canvas.wait_for_graph("graph.nodes.draw_2 && graph.nodes.grid_2")
+    assert "draw_2.images->grid_2.rows" in canvas.wires()
+    canvas.press("Control+z")
+    canvas.wait_for_graph("!graph.nodes.draw_2")
+    other.check_console()
+
+
+def test_what_is_no_workflow_is_not_pasted(desk: CanvasPage) -> None:
+    title = desk.page.get_by_test_id("title")
+    title.click()
+    desk.press("Control+c")
+    desk.press("Escape")
+    desk.page.mouse.click(*empty_place(desk))
+    desk.press("Control+v")
+    expect(desk.notice("The clipboard holds no nodes.")).to_be_visible()
+    wait_for_steps(desk, 0)

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from loragraph.tests.ui.browser.building import begin, node
 from loragraph.tests.ui.browser.canvas_page import CanvasPage
-from loragraph.tests.ui.browser.menus import answer, dialog, file_menu, new, save_as
+from loragraph.tests.ui.browser.dialogs import answer, dialog, file_menu, new, save_as
 from loragraph.tests.ui.browser.serving import Served
 
 pytestmark = pytest.mark.timeout(180)
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.timeout(180)
 Shot = Callable[[CanvasPage, str], Path]
 OpenPage = Callable[..., CanvasPage]
 
+ONE: dict[str, Any] = {"format": "loragraph/1", "nodes": {"base": node("LoadBase")}}
 PICTURES: dict[str, Any] = {
     "format": "loragraph/1",
     "title": "Pictures to keep",
@@ -64,16 +66,21 @@ def unsaved(canvas: CanvasPage) -> bool:
 
 def wait_for_draft(page: Page, text: str) -> None:
     """Wait until the browser keeps a draft that holds this text."""
-    page.wait_for_function(
-        """(text) => new Promise((done) => {
-            const request = indexedDB.open("loragraph", 1);
-            request.onsuccess = () => {
-                const all = request.result.transaction("drafts").objectStore("drafts").getAll();
-                all.onsuccess = () => { request.result.close(); done(all.result.some((draft) => draft.text.includes(text))); };
-            };
-            request.onerror = () => done(false);
-        })""",
-        arg=text,
+    page.evaluate(
+        """async (text) => {
+            const database = await new Promise((done, failed) => {
+                const request = indexedDB.open("loragraph", 1);
+                request.onsuccess = () => done(request.result);
+                request.onerror = failed;
+            });
+            const kept = () => new Promise((done) => {
+                const request = database.transaction("drafts").objectStore("drafts").getAll();
+                request.onsuccess = () => done(request.result.some((draft) => draft.text.includes(text)));
+            });
+            while (!(await kept())) await new Promise((done) => setTimeout(done, 50));
+            database.close();
+        }""",
+        text,
     )
 
 
@@ -126,8 +133,11 @@ def test_a_taken_name_replaces_only_when_asked_again(canvas: CanvasPage, served:
 
 
 @pytest.mark.parametrize("name", ["../outside", ".hidden", "a/b", "what?"])
-def test_a_name_that_is_no_file_name_is_refused_with_the_reason(canvas: CanvasPage, served: Served, name: str) -> None:
-    canvas.drag_out("LoadBase", at=(700, 450))
+def test_a_name_that_is_no_file_name_is_refused_with_the_reason(
+    shared_page: CanvasPage, served: Served, tmp_path: Path, name: str
+) -> None:
+    canvas = shared_page
+    begin(canvas, tmp_path, ONE)
     canvas.press("Control+s")
     asked = dialog(canvas, "save-as")
     asked.get_by_label("File name").fill(name)
@@ -136,6 +146,14 @@ def test_a_name_that_is_no_file_name_is_refused_with_the_reason(canvas: CanvasPa
     canvas.press("Escape")
     expect(asked).to_have_count(0)
     assert not any(served.folder.glob("outside.json"))
+
+
+def test_what_is_open_stays_unsaved_where_another_file_is_refused(canvas: CanvasPage, tmp_path: Path) -> None:
+    canvas.drag_out("LoadBase", at=(700, 450))
+    canvas.drop_file(write(tmp_path / "strange.json", "[1, 2, 3]"))
+    answer(canvas, "Don't save")
+    dialog(canvas, "unreadable").get_by_role("button", name="Close").last.click()
+    wait_for_nodes(canvas, "load_base")
     assert unsaved(canvas)
 
 
@@ -197,31 +215,23 @@ COMFY = {"3": {"class_type": "KSampler", "inputs": {"seed": 1}}}
         (json.dumps(COMFY), "format"),
         (json.dumps({**PICTURES, "format": "loragraph/99"}), "newer"),
         (json.dumps({"format": "loragraph/1", "nodes": [1]}), "nodes"),
-        ("[" * 100_000, "JSON"),
+        ("[" * 100_000, "deeper"),
     ],
     ids=["empty", "cut off", "text", "a list", "of another program", "newer format", "nodes are a list", "deep"],
 )
 def test_what_is_no_workflow_is_refused_and_the_canvas_stays(
-    canvas: CanvasPage, tmp_path: Path, content: str, said: str
+    shared_page: CanvasPage, tmp_path: Path, content: str, said: str
 ) -> None:
-    canvas.drag_out("LoadBase", at=(700, 450))
+    canvas = shared_page
+    begin(canvas, tmp_path, ONE)
     before = canvas.graph()
     canvas.drop_file(write(tmp_path / "strange.json", content))
-    discard_if_asked(canvas)
     refused = dialog(canvas, "unreadable")
     expect(refused).to_contain_text("strange.json")
     expect(refused).to_contain_text(said)
     refused.get_by_role("button", name="Close").last.click()
     expect(refused).to_have_count(0)
     assert canvas.graph() == before
-    assert unsaved(canvas)
-
-
-def discard_if_asked(canvas: CanvasPage) -> None:
-    ask = dialog(canvas, "ask")
-    canvas.page.locator("dialog[open]").first.wait_for()
-    if ask.count():
-        ask.get_by_role("button", name="Don't save").click()
 
 
 def test_a_picture_without_a_workflow_says_so(canvas: CanvasPage, served: Served, shot: Shot) -> None:
@@ -436,7 +446,16 @@ def test_two_people_editing_one_file_overwrite_nothing_unasked(
     theirs_in.close()
 
 
-# -- other ways to run it ----------------------------------------------------------------------------------------------
+# -- other ways out ----------------------------------------------------------------------------------------------
+
+
+def test_the_downloaded_file_is_the_workflow(canvas: CanvasPage, tmp_path: Path) -> None:
+    canvas.drop_file(write(tmp_path / "to take along.json", PICTURES))
+    wait_for_nodes(canvas, "data", "save")
+    with canvas.page.expect_download() as downloaded:
+        file_menu(canvas, "download")
+    assert downloaded.value.suggested_filename == "to take along.json"
+    assert json.loads(downloaded.value.path().read_text("utf-8")) == PICTURES
 
 
 def test_the_copied_command_runs_the_workflow_as_it_is_now(canvas: CanvasPage, served: Served, tmp_path: Path) -> None:
@@ -467,18 +486,12 @@ def test_the_program_for_the_api_runs_the_workflow(
     shown = dialog(canvas, "api")
     expect(shown.locator("pre")).to_contain_text("gradio_client")
     shot(canvas, "use_via_api")
-    with canvas.page.expect_download() as downloaded:
-        shown.get_by_role("button", name="Download").click()
-    assert downloaded.value.suggested_filename == "by program.json"
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    downloaded.value.save_as(elsewhere / downloaded.value.suggested_filename)
     shown.get_by_role("button", name="Copy").click()
     program = canvas.page.evaluate("() => navigator.clipboard.readText()")
     assert program == shown.locator("pre").text_content()
     done = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=elsewhere,
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=120,

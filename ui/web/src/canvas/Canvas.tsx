@@ -26,7 +26,7 @@ registerDialog("connect", () => import("./ConnectDialog"));
 
 /** Below this zoom there is one drawing instead of nodes; below the second, settings are text. */
 export const OVERVIEW = 0.35;
-const PLAIN = 0.55;
+const PLAIN = 0.5;
 const ZOOMS = [0.04, 2.5] as const;
 
 const nodeTypes = { card: NodeCard, area: GroupBox, note: NoteBox };
@@ -62,7 +62,7 @@ function Flow() {
   const { moveStart, moveEnd } = useLooking(own);
   useClipboard(own);
   return (
-    <main ref={own} className="lg-canvas" data-tool={tool} data-far={far || undefined} aria-label="Canvas" {...pointing.canvas}>
+    <section ref={own} className="lg-canvas" data-tool={tool} data-far={far || undefined} aria-label="Canvas" {...pointing.canvas}>
       <style>{styles}</style>
       <ReactFlow<AnyNode, WireEdge>
         nodes={nodes} edges={edges} nodeTypes={nodeTypes} edgeTypes={edgeTypes} {...wiring} {...changes}
@@ -70,7 +70,7 @@ function Flow() {
         panOnDrag={tool === "pan" ? [0, 1] : [1]} selectionOnDrag={tool === "select"} selectionKeyCode="Shift" selectionMode={SelectionMode.Partial}
         multiSelectionKeyCode={SEVERAL} panActivationKeyCode={null} deleteKeyCode={null} zoomActivationKeyCode={null} zoomOnDoubleClick={false}
         snapToGrid={snap} snapGrid={SNAP} disableKeyboardA11y edgesFocusable={false} nodeDragThreshold={3} nodeClickDistance={4} paneClickDistance={4}
-        connectionDragThreshold={4} connectionRadius={26} reconnectRadius={14} connectionLineStyle={LINE} ariaLabelConfig={LABELS}
+        connectionDragThreshold={4} connectionRadius={26} reconnectRadius={14} ariaLabelConfig={LABELS}
         onMoveStart={moveStart} onMoveEnd={moveEnd} {...pointing.flow}
       >
         <Background gap={24} size={1.4} color="var(--dot)" />
@@ -79,9 +79,8 @@ function Flow() {
       <Controls />
       {minimap && <Minimap />}
       <ContextMenu />
-    </main>
+    </section>
   );
 }
 
 const SNAP: [number, number] = [GRID, GRID];
-const LINE = { stroke: "var(--accent)", strokeWidth: 2.4 };

@@ -1,5 +1,6 @@
 /** The menu of what was right-clicked, or pressed long: commands for the selection, and what belongs to this one thing. */
 import { useEffect, useLayoutEffect, useRef } from "react";
+import { createPortal } from "react-dom";
 import { type Command, find } from "../commands";
 import { COLOURS, editGroup, editNote, withContents } from "../graph/arrange";
 import { paste } from "../graph/clipboard";
@@ -25,7 +26,9 @@ const TINTS = ["Blue", "Green", "Yellow", "Orange", "Purple", "Grey"];
 
 export function ContextMenu() {
   const menu = useCanvas((state) => state.menu);
-  return menu && <Open key={`${menu.kind} ${menu.id} ${menu.client}`} menu={menu} />;
+  const page = menu && view()?.element().closest(".lg");
+  // Beside the canvas, not in it: what lies in the canvas is placed by its corner, and is below the notices.
+  return page ? createPortal(<Open key={`${menu.kind} ${menu.id} ${menu.client}`} menu={menu} />, page) : null;
 }
 
 function Open({ menu }: { menu: MenuTarget }) {

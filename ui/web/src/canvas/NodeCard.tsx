@@ -10,7 +10,7 @@ import type { GraphNode, Problem } from "../types";
 import { categoryColour } from "./colours";
 import type { CardNode } from "./flow";
 import { HEADER, type Layout, PAD, RAW_HEIGHT, ROW, TOGGLE } from "./geometry";
-import { problemsOf } from "./problems";
+import { lacksWire, problemsOf } from "./problems";
 import { Setting, Sketch } from "./Setting";
 import { SocketRow } from "./SocketRow";
 import { useCanvas } from "./state";
@@ -23,14 +23,16 @@ export const NodeCard = memo(function NodeCard({ data: { node, layout }, selecte
   const full = useFull();
   const rows = Math.max(layout.inputs.length, layout.outputs.length) * ROW;
   const { collapsed } = node;
+  const lacking = problems.filter((problem) => lacksWire(problem, layout));
+  const trouble = problems.length > lacking.length ? "wrong" : lacking.length ? "unfinished" : "";
   return (
     <article
-      className={`lg-node ${selected ? "selected" : ""} ${collapsed ? "collapsed" : ""} ${problems.length ? "wrong" : ""} ${layout.type ? "" : "unknown"}`}
+      className={`lg-node ${selected ? "selected" : ""} ${collapsed ? "collapsed" : ""} ${trouble} ${layout.type ? "" : "unknown"}`}
       data-node={node.id} data-mode={node.mode} data-state={state} style={{ height: layout.size[1] }}
     >
       <Header node={node} layout={layout} problems={problems} />
       {!collapsed && <div style={{ height: rows }} />}
-      {layout.inputs.map((socket) => <SocketRow key={socket.name} node={node.id} socket={socket} side="in" values={values} collapsed={collapsed} />)}
+      {layout.inputs.map((socket) => <SocketRow key={socket.name} node={node.id} socket={socket} side="in" values={values} collapsed={collapsed} lacking={lacking.some(({ field }) => field === socket.name)} />)}
       {layout.outputs.map((socket) => <SocketRow key={socket.name} node={node.id} socket={socket} side="out" values={values} collapsed={collapsed} />)}
       {!collapsed && (
         <div className="lg-node-body" style={{ paddingTop: PAD }}>
@@ -111,7 +113,7 @@ function Toggle({ node, layout }: { node: GraphNode; layout: Layout }) {
 
 /** The settings of a node whose type is not installed: they are kept, and shown as they stand in the file. */
 function Raw({ node, problems }: { node: GraphNode; problems: Problem[] }) {
-  const { hint = "", message = "This node type is not installed." } = problems[0] ?? {};
+  const { hint = "", message = "This node type is not installed." } = problems.find(({ field }) => field === null || field === "type") ?? {};
   return (
     <div className="lg-node-raw" style={{ height: RAW_HEIGHT }}>
       <p title={`${message} ${hint}`}>{hint || message}</p>

@@ -21,11 +21,18 @@ export const Setting = memo(function Setting({ field, node, problem }: SettingPr
 });
 
 export function Sketch({ field, node }: SettingProps) {
-  const value = valueOf(node, field);
+  const height = HEIGHTS[field.kind];
   return (
-    <div className="lg-sketch" style={{ height: HEIGHTS[field.kind] }}>
+    <div className={`lg-sketch ${height > HEIGHTS.text ? "tall" : ""}`} style={{ height }}>
       <span>{field.name.replaceAll("_", " ")}</span>
-      <span>{typeof value === "string" ? value.slice(0, 200) : value === null ? "" : JSON.stringify(value).slice(0, 40)}</span>
+      <span>{inWords(valueOf(node, field))}</span>
     </div>
   );
+}
+
+function inWords(value: Json): string {
+  if (value === null) return "";
+  if (typeof value === "boolean") return value ? "on" : "off";
+  if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value.join("\n").slice(0, 200);
+  return (typeof value === "string" ? value : JSON.stringify(value)).slice(0, 200);
 }

@@ -101,6 +101,8 @@ export function flowEdges(graph: Graph, catalog: Catalog, selection: ReadonlySet
     const edge: WireEdge = {
       id: wire.id, type: "wire", source: wire.from, sourceHandle: wire.output, target: wire.to, targetHandle: wire.input, selected,
       data: { via: wire.via, colour, faint }, zIndex: 0,
+      // Not the picture that React Flow takes it for: its reroute points can be reached.
+      ariaRole: "group",
     };
     edges.set(wire, edge);
     found.push(edge);

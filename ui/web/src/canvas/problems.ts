@@ -1,5 +1,6 @@
 /** The problems of each node; the same list as long as the server's answer is the same. */
 import type { Problem } from "../types";
+import type { Layout } from "./geometry";
 
 const NONE: Problem[] = [];
 const known = new WeakMap<Problem[], Map<string, Problem[]>>();
@@ -12,4 +13,9 @@ export function problemsOf(problems: Problem[], node: string): Problem[] {
     known.set(problems, byNode);
   }
   return byNode.get(node) ?? NONE;
+}
+
+/** Whether nothing is wrong but that a wire is not drawn yet: a node that was just added is no mistake. */
+export function lacksWire(problem: Problem, layout: Layout): boolean {
+  return (problem.value ?? null) === null && layout.inputs.some((socket) => socket.name === problem.field && !socket.gone);
 }

@@ -7,7 +7,8 @@ import { currentSizes } from "./selected";
 import { useCanvas } from "./state";
 import { type View, setView } from "./view";
 
-const MARGIN = 60;
+/** Pixels left free around what is shown; below there are the buttons. */
+const [MARGIN, BELOW] = [32, 60];
 const GLIDE = 160;
 /** The view counts as resting so many milliseconds after its last movement. */
 const REST = 140;
@@ -22,10 +23,10 @@ export function useLooking(canvas: RefObject<HTMLElement | null>) {
       const { width, height } = frame();
       const box = around(graph, ids ?? [...Object.keys(graph.nodes), ...Object.keys(graph.groups), ...Object.keys(graph.notes)], currentSizes());
       if (!box) return void flow.setViewport({ x: width / 2, y: height / 2, zoom: 1 }, { duration });
-      const all = Math.min((width - 2 * MARGIN) / box.size[0], (height - 2 * MARGIN) / box.size[1], 1);
+      const all = Math.min((width - 2 * MARGIN) / box.size[0], (height - MARGIN - BELOW) / box.size[1], 1);
       const zoom = Math.max(0.04, ids ? Math.min(all, Math.max(flow.getZoom(), 0.7)) : all);
       const [x, y] = [box.at[0] + box.size[0] / 2, box.at[1] + box.size[1] / 2];
-      void flow.setViewport({ x: width / 2 - x * zoom, y: height / 2 - y * zoom, zoom }, { duration });
+      void flow.setViewport({ x: width / 2 - x * zoom, y: (height + MARGIN - BELOW) / 2 - y * zoom, zoom }, { duration });
     };
     const glide = () => (calm.matches ? 0 : GLIDE);
     const centre = () => {

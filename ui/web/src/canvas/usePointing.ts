@@ -1,5 +1,5 @@
 /** Clicks, double clicks, long presses, right clicks and the Enter key on the canvas and what is on it. */
-import type { Edge } from "@xyflow/react";
+import type { Edge, Node } from "@xyflow/react";
 import { type KeyboardEvent, type MouseEvent, type PointerEvent, useEffect, useMemo } from "react";
 import { typing } from "../commands";
 import { useGraph } from "../state/graph";
@@ -81,6 +81,10 @@ function pointing(far: boolean, cancelClick: () => void) {
     },
   };
   const flowHandlers = {
+    // React Flow keeps several that are selected, as they may be about to be dragged: a mere click means this one.
+    onNodeClick: (event: MouseEvent, node: Node) => {
+      if (!event.ctrlKey && !event.metaKey && !event.shiftKey) useGraph.getState().select([node.id]);
+    },
     onPaneClick: () => {
       cancelClick();
       useGraph.getState().select([]);

@@ -10,7 +10,7 @@
  */
 import { type Connection, type Edge, type FinalConnectionState, type HandleType, useStoreApi } from "@xyflow/react";
 import { type RefObject, useMemo } from "react";
-import { type Ends, type Socket, accepted, bestSocket, endsOf, inputOf, outputOf, refusal, takesMany } from "../graph/fits";
+import { type Ends, type Side, type Socket, accepted, bestSocket, endsOf, inputOf, outputOf, refusal, takesMany } from "../graph/fits";
 import { connect, disconnect } from "../graph/operations";
 import { useGraph } from "../state/graph";
 import { notify, openDialog } from "../state/shell";
@@ -35,7 +35,10 @@ function wiring(canvas: CanvasRef, unclick: () => void) {
 
   const begin = (start: Start): Socket | null => {
     const socket = socketOf(start);
-    if (socket && canvas.current) canvas.current.dataset.wire = `${socket.side} ${socket.type}`;
+    if (socket && canvas.current) {
+      canvas.current.dataset.wire = `${socket.side} ${socket.type}`;
+      canvas.current.style.setProperty("--wire", useGraph.getState().catalog.values[socket.type]?.colour ?? "var(--accent)");
+    }
     return socket;
   };
   const end = (): void => {
@@ -55,11 +58,11 @@ function wiring(canvas: CanvasRef, unclick: () => void) {
   };
 
   /** A wire let go anywhere but on a socket that takes it. */
-  const dropped = (client: Point, from: Socket, on: { node: string; socket: string } | null): void => {
+  const dropped = (client: Point, from: Socket, on: { node: string; socket: string; side: Side } | null): void => {
     const { catalog, graph } = useGraph.getState();
     const under = document.elementFromPoint(...client);
     const node = under?.closest<HTMLElement>("[data-node]")?.dataset.node ?? on?.node;
-    if (on && !graph.nodes[on.node]?.collapsed) return explain(endsOf(from, on.node, on.socket));
+    if (on && !graph.nodes[on.node]?.collapsed) return on.side === from.side ? sameSide() : explain(endsOf(from, on.node, on.socket));
     if (node !== undefined && node !== from.node) {
       const socket = bestSocket(current(), catalog, node, from);
       if (socket) join(endsOf(from, node, socket));
@@ -75,7 +78,7 @@ function wiring(canvas: CanvasRef, unclick: () => void) {
     const { fromHandle, toHandle, isValid } = state;
     if (isValid || !fromHandle) return;
     const from = socketOf({ nodeId: fromHandle.nodeId, handleId: fromHandle.id ?? null, handleType: fromHandle.type });
-    if (from) dropped(clientOf(event), from, toHandle ? { node: toHandle.nodeId, socket: toHandle.id ?? "" } : null);
+    if (from) dropped(clientOf(event), from, toHandle ? { node: toHandle.nodeId, socket: toHandle.id ?? "", side: sideOf(toHandle.type) } : null);
   };
 
   return {
@@ -101,7 +104,7 @@ function wiring(canvas: CanvasRef, unclick: () => void) {
       const handle = (event.target as Element | null)?.closest<HTMLElement>("[data-handleid]");
       const [node, socket] = [handle?.dataset.nodeid, handle?.dataset.handleid];
       if (clicked && node !== undefined && socket !== undefined && (node !== clicked.node || socket !== clicked.socket)) {
-        if (handle!.dataset.side === clicked.side) notify("warning", "A wire goes from an output to an input.");
+        if (handle!.dataset.side === clicked.side) sameSide();
         else explain(endsOf(clicked, node, socket));
       }
       clicked = null;
@@ -120,10 +123,18 @@ function wireEnds({ source, sourceHandle, target, targetHandle }: Connection | E
   return { from: source, output: sourceHandle ?? "", to: target, input: targetHandle ?? "" };
 }
 
+function sameSide(): void {
+  notify("warning", "A wire goes from an output to an input.");
+}
+
+function sideOf(type: HandleType | null): Side {
+  return type === "source" ? "out" : "in";
+}
+
 function socketOf({ nodeId, handleId, handleType }: Start): Socket | null {
   if (nodeId === null || handleId === null) return null;
   const { graph, catalog } = useGraph.getState();
-  const side = handleType === "source" ? "out" : "in";
+  const side = sideOf(handleType);
   const type = (side === "out" ? outputOf(graph, catalog, nodeId, handleId) : inputOf(graph, catalog, nodeId, handleId))?.type ?? "";
   return { node: nodeId, socket: handleId, side, type };
 }

@@ -122,6 +122,14 @@ describe("opening", () => {
     expect(dialog()).toMatchObject({ name: "unreadable", data: { name: "list", message: "This is no workflow." } });
     expect(useShell.getState().file.name).toBe("a");
   });
+  it("refuses what could not be shown whole: saving would lose the rest", async () => {
+    for (const [node, field] of [[null, "nodes"], ["train", "type"]] as const) {
+      answers.open = () => ({ ...opened, problems: [{ node, field, message: "This is no node.", hint: "" }] });
+      expect(await openDocument({ path: "/w/b.json" })).toBe(false);
+      expect(dialog()).toMatchObject({ name: "unreadable", data: { problems: [{ message: "This is no node." }] } });
+    }
+    expect(useShell.getState().file.name).toBe("a");
+  });
   it("refuses a file beyond 20 MB before it is read", async () => {
     const file = { name: "big.json", type: "application/json", size: 50 * 2 ** 20 } as File;
     expect(await openFile(file)).toBe(false);

@@ -109,8 +109,10 @@ async function textOf(file: File): Promise<string> {
   return await file.text();
 }
 
-/** Show what the server's "open" returned, and say what is particular about it. */
+/** Show what the server's "open" returned, and say what is particular about it. Throws `Refused` where saving would lose nodes. */
 export function showOpened({ document, problems, missing, upgraded, name, path, revision }: Opened): void {
+  const left = problems.filter(({ node, field }) => (node === null ? field === "nodes" : !(node in document.nodes)));
+  if (left.length) throw new Refused("Not everything in this file can be shown, and saving it would lose the rest. Mend it in an editor first.", left);
   const { catalog, load, judge } = useGraph.getState();
   dismissAll(said);
   load(fromDocument(document, catalog));
@@ -188,8 +190,8 @@ export async function showTheirs(theirs: Theirs): Promise<void> {
   }
 }
 
-/** What the document is called as a file of this computer; the server's program for it reads a file of this name. */
-export function fileName(): string {
+/** What the document is called as a file of this computer. */
+function fileName(): string {
   const plain = useShell.getState().file.name.replace(/\.json$/, "").replaceAll(/[^\p{L}\p{N}_ -]/gu, "_").trim().slice(0, 80);
   return `${plain || "workflow"}.json`;
 }

@@ -12,6 +12,8 @@ export interface Marks { paper: string; text: string; labels: boolean }
 export function paint(
   context: CanvasRenderingContext2D, frame: Frame, layers: Layers, picture: CanvasImageSource | null, { paper, labels }: Pick<Marks, "paper" | "labels">,
 ): void {
+  // Before it is measured, the painter's stage has no size; there is nothing to draw on then.
+  if (context.canvas.width === 0 || context.canvas.height === 0) return;
   context.fillStyle = paper;
   context.fillRect(frame.x, frame.y, frame.width, frame.height);
   if (picture) context.drawImage(picture, frame.x, frame.y, frame.width, frame.height);

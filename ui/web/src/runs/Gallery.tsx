@@ -6,7 +6,7 @@ import { useRuns } from "../state/runs";
 import { openDialog } from "../state/shell";
 import { small } from "./media";
 import { type GalleryItem, loadPictures, loadPicturesUpTo, nameOf, usePictures } from "./pictures";
-import { isOver } from "./progress";
+import { ago, isOver } from "./progress";
 
 export default function Gallery() {
   const { items, more, state } = usePictures();
@@ -28,7 +28,7 @@ export default function Gallery() {
   return (
     <div className="lg-gallery" data-testid="gallery">
       <div className="lg-gallery-bar">
-        <span className="lg-quiet">{marked.length ? `${marked.length} of 2 marked` : "Mark two pictures to compare them"}</span>
+        <span className="lg-quiet">{marked.length ? `${marked.length} of 2 marked` : "Mark two to compare them"}</span>
         <button
           type="button" className="lg-button small" disabled={marked.length < 2}
           onClick={() => openDialog("pictures", { items: marked, index: 0, compare: 1, title: "Compare" })}
@@ -36,7 +36,7 @@ export default function Gallery() {
       </div>
       {byRun(items).map(({ run, title, pictures }) => (
         <div key={run}>
-          <h2 className="lg-cut">{title}</h2>
+          <h2><span className="lg-cut">{title}</span><span className="lg-gallery-when">{ago(pictures[0]!.time)}</span></h2>
           <ul className="lg-gallery-grid">
             {pictures.map((item) => {
               const isMarked = marked.some((other) => nameOf(other) === nameOf(item));

@@ -23,7 +23,7 @@ const ICONS: Record<RunStatus, IconName> = { waiting: "clock", running: "refresh
 
 export function RunRow({ run, place = -1, last = 0, begin, mark = "" }: RunRowProps) {
   const shown = useRuns((state) => state.shown?.id === run.id);
-  const picture = usePictures((state) => state.thumbnails[run.id]);
+  const cover = usePictures((state) => state.covers[run.id]);
   const title = run.title || run.name;
   return (
     <li className={`lg-run ${mark}`} data-testid="run-row" data-run={run.id} data-status={run.status}>
@@ -35,7 +35,7 @@ export function RunRow({ run, place = -1, last = 0, begin, mark = "" }: RunRowPr
       )}
       <button type="button" className="lg-run-main" aria-pressed={shown} title="Show this run on the nodes" onClick={() => showRun(run)}>
         <span className={`lg-thumb ${run.status}`}>
-          {picture && isOver(run) ? <img src={fileUrl(picture.path)} alt="" loading="lazy" draggable={false} /> : run.status === "running" ? <Spinner /> : <Icon name={ICONS[run.status]} />}
+          {cover && isOver(run) ? <img src={fileUrl(cover)} alt="" loading="lazy" draggable={false} /> : run.status === "running" ? <Spinner /> : <Icon name={ICONS[run.status]} />}
         </span>
         <span className="lg-run-words">
           <b className="lg-cut">{title}</b>

@@ -103,7 +103,7 @@ export function connect(options: MountOptions): { setValue(text: string): void; 
     else if (!restored && first) await showText(first.text, first);
     if (closed) return;
     started = true;
-    stops.push(watchGraph(), tellChanges(options.onChange), onEnd(recheck));
+    stops.push(watchGraph(), tellChanges(options.onChange), onEnd(recheck), onEnd(sayWhy));
     await poll();
     await chooseFirst(restored);
     stops.push(watchDocument());
@@ -165,6 +165,12 @@ async function regain(): Promise<void> {
   useRuns.setState({ connection: "connected" });
   recover();
   recheck();
+}
+
+/** What no node can say: the run never began, or took the server's process down. */
+function sayWhy(run: RunRecord): void {
+  const told = Object.values(useRuns.getState().nodes).some((node) => node.state === "failed");
+  if (run.status === "failed" && run.error && !told) notify("error", `“${run.title || run.name}” has failed.`, { detail: run.error });
 }
 
 async function showText(text: string, place: Partial<First> = {}): Promise<void> {

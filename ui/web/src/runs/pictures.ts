@@ -1,13 +1,13 @@
-/** The pictures of past runs, newest first, in pages as they are asked for; and the first picture of each run. */
+/** The pictures of past runs, newest first, in pages as they are asked for; and the path of the first picture of each run. */
 import { create } from "zustand";
 import { Lost, Refused, server } from "../server";
 import type { PictureView } from "../types";
 
 export interface GalleryItem extends PictureView { run: string; title: string; node: string; time: number }
 
-interface Kept { items: GalleryItem[]; more: boolean; state: "new" | "loading" | "ready" | "failed"; thumbnails: Record<string, GalleryItem> }
+interface Kept { items: GalleryItem[]; more: boolean; state: "new" | "loading" | "ready" | "failed"; covers: Record<string, string> }
 
-export const usePictures = create<Kept>()(() => ({ items: [], more: true, state: "new", thumbnails: {} }));
+export const usePictures = create<Kept>()(() => ({ items: [], more: true, state: "new", covers: {} }));
 
 let mark: number | null = null;
 
@@ -20,17 +20,15 @@ export async function loadPicturesUpTo(latest: number): Promise<void> {
 
 /** Ask for the next page; with `anew` for the first one. */
 export async function loadPictures(anew = false): Promise<void> {
-  const { items, state } = usePictures.getState();
+  const { items, state, covers } = usePictures.getState();
   if (state === "loading") return;
   usePictures.setState({ state: "loading" });
   try {
-    const page = await server().call<{ items: GalleryItem[]; more: boolean }>("gallery", { offset: anew ? 0 : items.length });
+    const page = await server().call<{ items: GalleryItem[]; more: boolean; covers: Record<string, string> }>("gallery", { offset: anew ? 0 : items.length });
     const before = anew ? [] : items;
     const known = new Set(before.map(nameOf));
     const all = [...before, ...page.items.filter((item) => !known.has(nameOf(item)))];
-    const thumbnails: Record<string, GalleryItem> = {};
-    for (const item of all) thumbnails[item.run] ??= item;
-    usePictures.setState({ items: all, more: page.more, state: "ready", thumbnails });
+    usePictures.setState({ items: all, more: page.more, state: "ready", covers: anew ? page.covers : { ...covers, ...page.covers } });
   } catch (error) {
     usePictures.setState({ state: "failed" });
     if (!(error instanceof Lost || error instanceof Refused)) throw error;

@@ -81,6 +81,14 @@ describe("all nodes", () => {
     expect(nodes.b!.state).toBe("done");
   });
 
+  it("keeps the curve of what goes on after a resume", () => {
+    const metric = (step: number) => event("node_metric", "a", { name: "loss", value: 1 / step, step });
+    const nodes = takeAll({}, [event("node_started", "a"), metric(1), metric(2), metric(3), event("run_started", null, { attempt: 2 }),
+      event("node_started", "a"), metric(3), metric(4)]);
+    expect(nodes.a!.curves.loss!.map(([step]) => step)).toEqual([1, 2, 3, 4]);
+    expect(nodes.a).toMatchObject({ state: "running", step: 0, preview: "" });
+  });
+
   it("leaves nothing running after the end of a cancelled run", () => {
     const nodes = takeAll({ b: WAITING }, [event("node_started", "a"), event("run_done", null, { status: "cancelled" })]);
     expect([nodes.a!.state, nodes.b!.state]).toEqual(["cancelled", "cancelled"]);

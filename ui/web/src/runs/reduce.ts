@@ -38,7 +38,7 @@ export function take(run: NodeRun | undefined, event: RunEvent): NodeRun {
   }
   switch (event.kind) {
     case "node_started":
-      return { ...WAITING, state: "running", started: event.time, device: text(data.device) };
+      return { ...WAITING, state: "running", started: event.time, device: text(data.device), curves: before.state === "waiting" ? before.curves : {} };
     case "node_progress": {
       const step = number(data.step);
       const total = number(data.total);
@@ -73,7 +73,7 @@ export function takeAll(nodes: Record<string, NodeRun>, events: readonly RunEven
       change(event.node, take(next[event.node], event));
     } else if (event.kind === "run_started" && number(event.data.attempt) > 1) {
       // The server died in the middle: what it was doing starts again, from where its checkpoints are.
-      for (const [id, run] of Object.entries(next)) if (run.state === "running") change(id, WAITING);
+      for (const [id, run] of Object.entries(next)) if (run.state === "running") change(id, { ...WAITING, curves: run.curves });
     } else if (event.kind === "run_done") {
       // What has no end of its own was never begun: in a run that went well it took no part.
       const left = Object.entries(next).filter(([, run]) => !hasEnded(run));

@@ -47,8 +47,9 @@ export function Chooser<T>({ label, placeholder, find, keyOf, render, choose, no
     <div className="lg-chooser">
       <span className="lg-search">
         <Icon name="search" size={14} />
+        {/* Of type "search", Escape would first empty it, and only the second one close the dialog. */}
         <input
-          className="lg-input" type="search" role="combobox" aria-label={label} aria-expanded="true" aria-controls={id} aria-autocomplete="list"
+          className="lg-input" type="text" role="combobox" aria-label={label} aria-expanded="true" aria-controls={id} aria-autocomplete="list"
           aria-activedescendant={items[active] && `${id}-${active}`} placeholder={placeholder ?? label} data-autofocus autoComplete="off" spellCheck={false}
           value={query} onKeyDown={pressed} onChange={(event) => { setQuery(event.target.value); setActive(0); }}
         />

@@ -1,14 +1,9 @@
-"""Menus and dialogs of the page, as a hand goes through them."""
+"""Dialogs of the page, and what is done through them: save, begin anew, change the theme."""
 
 from playwright.sync_api import Locator, expect
 
+from loragraph.tests.ui.browser.building import menu
 from loragraph.tests.ui.browser.canvas_page import CanvasPage
-
-
-def menu(canvas: CanvasPage, section: str, id: str) -> None:
-    """Choose a line of a menu by the id of its command: `menu(canvas, "view", "view.theme.dark")`."""
-    canvas.page.get_by_test_id(f"menu-{section}").click()
-    canvas.page.get_by_test_id(f"menu-{id}").click()
 
 
 def file_menu(canvas: CanvasPage, name: str) -> None:

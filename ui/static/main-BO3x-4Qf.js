@@ -1,1 +1,0 @@
-export{t as mount}from"./canvas-B1gb4ztm.js";

@@ -1,0 +1,1 @@
+export{t as mount}from"./canvas-D4UjSqbq.js";
