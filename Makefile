@@ -81,9 +81,10 @@ check-web: $(MODULES) ## the canvas: types, lint, unit tests, and whether ui/sta
 	diff -r ../../build/static ../static || { echo "ui/static is not what ui/web builds: run 'make web'." >&2; status=1; }; \
 	exit $$status
 
-bench: $(RUNTIME) ## measure the scheduler's overhead and the training step
+bench: $(TOOLS) ## measure the scheduler's overhead, the training step and the canvas (needs Chromium)
 	$(MODULE) loragraph.benchmarks.scheduler
 	$(MODULE) loragraph.benchmarks.train_step
+	$(MODULE) loragraph.benchmarks.canvas
 
 embedded-model: $(RASTERISER) ## train the embedded model anew, stage by stage in .build (hours; resumable; needs npm)
 	@command -v npm >/dev/null || { echo "make embedded-model fetches its artwork with npm: install Node.js first." >&2; exit 1; }

@@ -1,10 +1,12 @@
 """What the canvas costs, measured in a real browser: start, 1,000 nodes, panning and zooming, events, and its size.
 
-    python benchmarks/canvas.py [--rounds 5] [--chromium /usr/bin/chromium]
+    python -m loragraph.benchmarks.canvas [--rounds 5] [--chromium /usr/bin/chromium]
 
-Chromium runs without a window and paints in software, so frame times are an upper bound for a desktop. A frame's time is
-the gap between two animation frames (16.7 ms is the screen's own pace). For scale, the time at which Gradio's own empty
-page is ready in the same browser is measured in the same run, and the size of Gradio's built-in canvas is given.
+Chromium runs without a window and paints in software, so frame times are an upper bound for a desktop. A frame's time
+is the gap between two animation frames (16.7 ms is the screen's own pace). "Cold" is a browser that has never been
+here, "warm" one that has; the server runs on this machine. For scale, the time at which a page of Gradio's own with
+nothing but a button is ready is measured in the same run. Judge nothing while the machine has other work: its load is
+printed.
 """
 
 from __future__ import annotations
@@ -12,20 +14,22 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
 import shutil
 import sqlite3
 import statistics
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-import loragraph
 from loragraph.tests.ui.browser.conftest import FLAGS
-from loragraph.tests.ui.browser.serving import Served
+from loragraph.tests.ui.browser.serving import Served, free_port
+from loragraph.ui.canvas import static_folder
 
-STATIC = Path(loragraph.__file__).parent / "ui" / "static"
 READY = """
 window.__lgTest = true;
 new MutationObserver((_, observer) => {
@@ -33,11 +37,24 @@ new MutationObserver((_, observer) => {
     if (button) { window.__ready = performance.now(); observer.disconnect(); }
 }).observe(document, { childList: true, subtree: true });
 """
+PLAIN = """
+import sys
+import gradio as gr
+with gr.Blocks(analytics_enabled=False) as page:
+    gr.Button("Run")
+page.launch(server_port=int(sys.argv[1]), quiet=True, ssr_mode=False, footer_links=[], prevent_thread_lock=True)
+print("ready", flush=True)
+sys.stdin.read()
+"""
 FRAMES = """
 () => {
     window.__frames = [];
     let last = performance.now();
-    const tick = (now) => { window.__frames.push(now - last); last = now; window.__ticking = requestAnimationFrame(tick); };
+    const tick = (now) => {
+        window.__frames.push(now - last);
+        last = now;
+        window.__ticking = requestAnimationFrame(tick);
+    };
     window.__ticking = requestAnimationFrame(tick);
 }
 """
@@ -49,6 +66,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome"))
     asked = parser.parse_args()
+    print(f"{'load of the machine, 1 min':32}{os.getloadavg()[0]:10.1f} on {os.cpu_count()} cores")
     bundle()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         served = Served(Path(folder))
@@ -57,6 +75,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=asked.chromium, args=FLAGS)
         try:
             start(browser, served, asked.rounds)
+            plain(browser, asked.rounds)
             thousand(browser, served, asked.rounds)
             events(browser, served)
         finally:
@@ -66,7 +85,8 @@ def main() -> None:
 
 def bundle() -> None:
     """Print the size of what is loaded at the start, and of all there is."""
-    manifest = json.loads((STATIC / "manifest.json").read_text())
+    folder = static_folder()
+    manifest = json.loads((folder / "manifest.json").read_text())
     first: set[str] = set()
     waiting = [name for name, part in manifest.items() if part.get("isEntry")]
     while waiting:
@@ -75,15 +95,17 @@ def bundle() -> None:
             first |= {part["file"], *part.get("css", ())}
             waiting += part.get("imports", ())
     # One style sheet serves all of it, whatever the manifest says of it.
-    first |= {path.name for path in STATIC.glob("style-*.css")}
-    sizes = {path.name: len(gzip.compress(path.read_bytes(), 9)) for path in STATIC.iterdir() if path.suffix in (".js", ".css")}
+    first |= {path.name for path in folder.glob("style-*.css")}
+    parts = [path for path in folder.iterdir() if path.suffix in (".js", ".css")]
+    sizes = {path.name: len(gzip.compress(path.read_bytes(), 9)) for path in parts}
     print(f"{'bundle, gzipped':32}{sum(sizes[name] for name in first) / 1000:10.1f} kB at the start")
     print(f"{'':32}{sum(sizes.values()) / 1000:10.1f} kB in all")
 
 
 def start(browser: Browser, served: Served, rounds: int) -> None:
     """Print the time from navigation to a page that can be worked with, cold and warm."""
-    cold, warm = [], []
+    cold: list[float] = []
+    warm: list[float] = []
     for _ in range(rounds):
         context = browser.new_context(viewport={"width": 1440, "height": 900})
         context.add_init_script(READY)
@@ -95,6 +117,30 @@ def start(browser: Browser, served: Served, rounds: int) -> None:
         context.close()
     print(f"{'interactive, cold':32}{statistics.median(cold):10.0f} ms  (best {min(cold):.0f})")
     print(f"{'interactive, warm':32}{statistics.median(warm):10.0f} ms  (best {min(warm):.0f})")
+
+
+def plain(browser: Browser, rounds: int) -> None:
+    """Print the time to a page of Gradio's own that has nothing but a button."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PLAIN, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    times = []
+    try:
+        for _ in range(rounds):
+            context = browser.new_context(viewport={"width": 1440, "height": 900})
+            context.add_init_script(READY.replace("[data-testid=run]", "main button"))
+            page = context.new_page()
+            page.goto(f"http://127.0.0.1:{port}/")
+            page.wait_for_function("() => window.__ready !== undefined")
+            times.append(page.evaluate("() => window.__ready"))
+            context.close()
+    finally:
+        process.kill()
+        process.wait()
+    print(f"{'  a button in Gradio, cold':32}{statistics.median(times):10.0f} ms  (best {min(times):.0f})")
 
 
 def large(count: int) -> dict[str, Any]:
@@ -162,13 +208,13 @@ def thousand(browser: Browser, served: Served, rounds: int) -> None:
         name = "all of it" if zoom == 0 else f"zoom {zoom:g}"
         for kind in ("pan", "zoom"):
             frames = moved(page, zoom, kind)
-            fast = statistics.quantiles(frames, n=20)[-1]
-            print(f"  {name + ', ' + kind:30}{statistics.median(frames):10.1f}{fast:8.1f}{1000 / statistics.mean(frames):10.0f}")
+            fast, rate = statistics.quantiles(frames, n=20)[-1], 1000 / statistics.mean(frames)
+            print(f"  {name + ', ' + kind:30}{statistics.median(frames):10.1f}{fast:8.1f}{rate:10.0f}")
     context.close()
 
 
 def moved(page: Page, zoom: float, kind: str) -> list[float]:
-    """Return the frame times in ms while the mouse pans or zooms for some seconds, beginning at `zoom` (0: all seen)."""
+    """Return the frame times in ms while the mouse pans or zooms for a while, beginning at `zoom` (0: all is seen)."""
     if zoom == 0:
         page.evaluate("() => window.__lg.view().reveal()")
     else:
@@ -220,10 +266,11 @@ def events(browser: Browser, served: Served) -> None:
     )
     page.evaluate(
         """() => {
-            // The moment at which the node's element says step n: when the page's tree has changed, before it is painted.
+            // The moment at which the node's element says step n: the page's tree has changed, and is painted next.
             window.__seen = {};
             const look = () => {
-                const step = document.querySelector('[data-node="train"] [data-testid=steps]')?.textContent?.match(/^(\\d+)/)?.[1];
+                const steps = document.querySelector('[data-node="train"] [data-testid=steps]')?.textContent;
+                const step = steps?.match(/^(\\d+)/)?.[1];
                 if (step && !(step in window.__seen)) window.__seen[step] = performance.timeOrigin + performance.now();
             };
             new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
@@ -233,12 +280,13 @@ def events(browser: Browser, served: Served) -> None:
     page.wait_for_function("() => window.__lg.useRuns.getState().nodes.train?.state === 'done'", timeout=300_000)
     seen = {int(step): at for step, at in page.evaluate("() => window.__seen").items()}
     with sqlite3.connect(served.home / "runs.sqlite") as database:
-        told = {}
-        for time, data in database.execute("select time, data from events where kind = 'node_progress' and node = 'train'"):
+        told: dict[int, float] = {}
+        query = "select time, data from events where kind = 'node_progress' and node = 'train'"
+        for time, data in database.execute(query):
             told.setdefault(json.loads(data)["step"], time * 1000)
     late = sorted(seen[step] - told[step] for step in seen.keys() & told.keys() if step)
     fast = statistics.quantiles(late, n=20)[-1]
-    print(f"{'event to its node':32}{statistics.median(late):10.1f} ms median, {fast:.1f} ms 95 % ({len(late)} of 150 seen)")
+    print(f"{'event to its node':32}{statistics.median(late):10.1f} ms  (95 %: {fast:.1f}; {len(late)} of 150 seen)")
     page.close()
 
 

@@ -133,6 +133,8 @@ def save(
     target = _target(workspace, name, path)
     with _saving:
         now = revision(target)
+        if now is None and target.exists():
+            raise BadInput(f"{target} is there already, and is no file that can be read. Choose another name.")
         if now is not None and now != known and not overwrite:
             raise Conflict(target, {"text": _text_of(target), "revision": now})
         try:

@@ -62,6 +62,11 @@ def test_a_name_that_leads_elsewhere_is_refused(studio: Studio, folder: Path, na
     assert set(folder.parent.rglob("*.json")) == before
 
 
+def test_what_cannot_be_read_is_not_overwritten(studio: Studio, folder: Path) -> None:
+    (folder / "w.json").mkdir()
+    assert "Choose another name" in refused(studio, "save", text=workflow({}), name="w", revision=None)
+
+
 def test_documents_are_saved_in_the_folder_alone(studio: Studio, tmp_path: Path) -> None:
     studio.workspace.out.mkdir()
     for path in (tmp_path / "home" / "w.json", tmp_path / "w.json", studio.workspace.out / "w.json", "w.txt"):

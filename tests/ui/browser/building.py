@@ -57,6 +57,7 @@ def steps(canvas: CanvasPage) -> int:
 
 def wait_for_rest(canvas: CanvasPage) -> None:
     """Wait until the view stands still, and the settings that it plainly drew while moving are there."""
+    canvas.page.evaluate("() => { window.lastView = undefined; }")
     canvas.page.wait_for_function(
         """() => {
             const now = document.querySelector(".react-flow__viewport").style.transform;

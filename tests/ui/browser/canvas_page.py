@@ -47,7 +47,9 @@ class CanvasPage:
 
     def wait_until_ready(self) -> None:
         self.page.wait_for_selector("[data-testid=run]", state="visible")
-        self.page.wait_for_function("() => Object.keys(window.__lg?.useGraph.getState().catalog.nodes ?? {}).length > 0")
+        self.page.wait_for_function(
+            "() => Object.keys(window.__lg?.useGraph.getState().catalog.nodes ?? {}).length > 0"
+        )
 
     def reload(self) -> None:
         self.page.reload()

@@ -48,3 +48,14 @@ def theme(canvas: CanvasPage, name: str) -> None:
     """Choose "light" or "dark"."""
     menu(canvas, "view", f"view.theme.{name}")
     expect(canvas.page.locator(".lg")).to_have_attribute("data-theme", name)
+
+
+def rest(canvas: CanvasPage) -> None:
+    """Wait until the view rests: it glides to where it is sent."""
+    canvas.page.evaluate(
+        """async () => {
+            const now = () => `${window.__lg.view().centre()} ${window.__lg.view().zoom()}`;
+            for (let still = 0, last = now(); still < 12; still = now() === last ? still + 1 : 0, last = now())
+                await new Promise(requestAnimationFrame);
+        }"""
+    )

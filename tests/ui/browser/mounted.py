@@ -34,7 +34,11 @@ class Told(uvicorn.Server):
 
 def serve(folder: Path, port: int) -> None:
     with Studio.open(folder / "home", out=folder / "out", folder=folder / "work") as studio:
-        Told(uvicorn.Config(app_of(studio), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2)).run()
+        Told(
+            uvicorn.Config(
+                app_of(studio), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2
+            )
+        ).run()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from loragraph.tests.ui.browser.building import header, wait_for_rest
+from loragraph.tests.ui.browser.building import header, select, wait_for_rest
 from loragraph.tests.ui.browser.canvas_page import CanvasPage, Point
 from loragraph.tests.ui.browser.serving import Served
 
@@ -81,8 +81,10 @@ def build(canvas: CanvasPage, shot: Shot) -> None:
         canvas.type_into(setting, text)
         expected: object = int(text) if text.isdigit() else text.split("\n") if name == "titles" else text
         assert canvas.graph()["nodes"][id]["settings"][name] == expected, setting
-        if canvas.node(id).locator(".lg-node-toggle[aria-expanded=true]").count():
-            canvas.node(id).locator(".lg-node-toggle").click()
+        if canvas.graph()["view"][id].get("expanded"):
+            select(canvas, id)
+            canvas.press("e")
+            canvas.wait_for_graph("!graph.nodes[argument].expanded", id)
     canvas.page.get_by_test_id("title").click()
     canvas.page.keyboard.type("Riso by hand")
     canvas.press("Enter")

@@ -1,6 +1,5 @@
 """Opening and saving in the browser: every way in, every way out, and nothing is lost on the way."""
 
-import contextlib
 import json
 import os
 import re
@@ -173,7 +172,7 @@ def test_a_template_opens_with_its_picture(canvas: CanvasPage, shot: Shot) -> No
     cards = dialog(canvas, "templates").locator(".lg-card")
     expect(cards).to_have_count(3)
     canvas.page.wait_for_function(
-        "() => [...document.querySelectorAll('dialog .lg-card img')].every((image) => image.complete && image.naturalWidth)"
+        "() => [...document.querySelectorAll('dialog .lg-card img')].every((each) => each.naturalWidth)"
     )
     shot(canvas, "templates")
     cards.filter(has_text="Bake").click()
@@ -361,9 +360,8 @@ def test_closing_a_page_warns_only_where_the_browser_keeps_no_draft(open_page: O
     kept.drag_out("LoadBase", at=(700, 450))
     asked: list[str] = []
     kept.page.on("dialog", lambda raised: (asked.append(raised.type), raised.accept()))
-    kept.page.close(run_before_unload=True)
-    with contextlib.suppress(Exception):
-        kept.page.wait_for_event("close", timeout=5000)
+    with kept.page.expect_event("close"):
+        kept.page.close(run_before_unload=True)
     assert asked == []
 
     refusing = open_page()

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from loragraph.tests.ui.browser.building import header, menu, node, wait_for_selection
+from loragraph.tests.ui.browser.building import empty_place, header, menu, node, wait_for_selection
 from loragraph.tests.ui.browser.canvas_page import CanvasPage
-from loragraph.tests.ui.browser.dialogs import theme
+from loragraph.tests.ui.browser.dialogs import rest, theme
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -67,17 +67,19 @@ def test_a_thousand_nodes_can_be_worked_with(
     shot(canvas, "thousand_nodes_near")
 
     # The wheel zooms where the pointer is, dragging pans.
+    rest(canvas)
     before = zoom(canvas)
-    canvas.page.mouse.move(820, 480)
+    x, y = empty_place(canvas)
+    canvas.page.mouse.move(x, y)
     canvas.page.mouse.wheel(0, 120)
     canvas.page.wait_for_function("(before) => window.__lg.view().zoom() < before * 0.95", arg=before)
     centre = canvas.page.evaluate("() => window.__lg.view().centre()")
-    canvas.page.mouse.move(820, 480)
     canvas.page.mouse.down(button="middle")
-    canvas.page.mouse.move(620, 380, steps=10)
+    canvas.page.mouse.move(x - 200, y - 100, steps=10)
     canvas.page.mouse.up(button="middle")
     canvas.page.wait_for_function(
-        "([x, y]) => { const now = window.__lg.view().centre(); return now[0] > x + 100 && now[1] > y + 50; }", arg=centre
+        "([x, y]) => { const now = window.__lg.view().centre(); return now[0] > x + 100 && now[1] > y + 50; }",
+        arg=centre,
     )
 
     # Edited: a setting, a node moved, one deleted, all of it undone.
@@ -85,6 +87,7 @@ def test_a_thousand_nodes_can_be_worked_with(
     canvas.page.get_by_test_id("dialog-find").get_by_role("combobox").fill("n501")
     canvas.press("Enter")
     expect(canvas.node("n501")).to_be_visible()
+    rest(canvas)
     first = canvas.graph()
     canvas.type_into("n501.prompt", "an owl in a crowd")
     x, y = header(canvas, "n501")

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 
 from loragraph.tests.ui.browser.building import begin, node
 from loragraph.tests.ui.browser.canvas_page import CanvasPage
-from loragraph.tests.ui.browser.dialogs import file_menu, save_as
+from loragraph.tests.ui.browser.dialogs import dialog, file_menu, save_as
 from loragraph.tests.ui.browser.mounted import LOGIN, PATH
 from loragraph.tests.ui.browser.serving import Served
 
@@ -63,7 +63,7 @@ def test_the_whole_loop_under_a_path_and_behind_a_login(
     canvas.wait_until_ready()
 
     file_menu(canvas, "templates")
-    page.get_by_test_id("template-bake").click()
+    dialog(canvas, "templates").get_by_test_id("template-bake").click()
     canvas.wait_for_graph("'baked' in graph.nodes")
     expect(page.locator(".lg-node").first).to_be_visible()
 

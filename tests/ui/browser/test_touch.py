@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, CDPSession, expect
 
 from loragraph.tests.ui.browser.canvas_page import CanvasPage, Point
+from loragraph.tests.ui.browser.dialogs import rest
 from loragraph.tests.ui.browser.serving import Served
 
 pytestmark = pytest.mark.timeout(180)
@@ -61,16 +62,6 @@ def show_everything(canvas: CanvasPage) -> None:
     rest(canvas)
 
 
-def rest(canvas: CanvasPage) -> None:
-    canvas.page.evaluate(
-        """async () => {
-            const now = () => `${window.__lg.view().centre()} ${window.__lg.view().zoom()}`;
-            for (let still = 0, last = now(); still < 12; still = now() === last ? still + 1 : 0, last = now())
-                await new Promise(requestAnimationFrame);
-        }"""
-    )
-
-
 def show_list(canvas: CanvasPage, shown: bool) -> None:
     toggle = canvas.page.get_by_test_id("toggle-palette")
     if (toggle.get_attribute("aria-pressed") == "true") != shown:
@@ -83,6 +74,7 @@ def add(canvas: CanvasPage, type: str, id: str) -> None:
     canvas.page.locator(f'.lg-palette-item[data-type="{type}"]').tap()
     canvas.wait_for_graph("argument in graph.nodes", id)
     show_list(canvas, False)
+    rest(canvas)
 
 
 def test_a_workflow_is_built_and_looked_at_by_touch(tablet: CanvasPage, shot: Shot) -> None:
@@ -97,7 +89,9 @@ def test_a_workflow_is_built_and_looked_at_by_touch(tablet: CanvasPage, shot: Sh
     before = tablet.graph()["view"]["load_base"]["at"]
     x, y = tablet.centre(tablet.node("load_base").locator(".lg-node-type"))
     fingers.slide(((x, y), (x - 150, y - 230)))
-    tablet.wait_for_graph("graph.nodes.load_base.at[0] < argument[0] && graph.nodes.load_base.at[1] < argument[1]", before)
+    tablet.wait_for_graph(
+        "graph.nodes.load_base.at[0] < argument[0] && graph.nodes.load_base.at[1] < argument[1]", before
+    )
 
     # Tap one socket, then the other: a wire.
     show_everything(tablet)
@@ -146,7 +140,8 @@ def test_what_is_tapped_is_large_enough(tablet: CanvasPage) -> None:
     add(tablet, "Sample", "sample")
     show_list(tablet, True)
     small = tablet.page.evaluate(
-        """() => [...document.querySelectorAll(".lg-top button, .lg-controls button, .lg-palette button, .lg-start button")]
+        """() => ["top", "controls", "palette", "start"]
+            .flatMap((part) => [...document.querySelectorAll(`.lg-${part} button`)])
             .map((button) => [button.getAttribute("aria-label") || button.textContent, button.getBoundingClientRect()])
             .filter(([, { width, height }]) => width > 0 && (width < 31.5 || height < 31.5))
             .map(([name, { width, height }]) => `${name}: ${width} x ${height}`)"""

@@ -1,4 +1,4 @@
-"""Every kind of setting worked by hand: what is typed, pushed, chosen and dropped is in the document, undone in one step."""
+"""Every kind of setting worked by hand: what is typed, dragged, chosen or dropped is in the document, as one step."""
 
 import base64
 import re
@@ -57,7 +57,8 @@ def setting(canvas: CanvasPage, name: str) -> Any:
 def wait_for(canvas: CanvasPage, name: str, value: object) -> None:
     id, field = name.split(".")
     canvas.wait_for_graph(
-        "JSON.stringify(graph.nodes[argument[0]].settings[argument[1]]) === JSON.stringify(argument[2])", [id, field, value]
+        "JSON.stringify(graph.nodes[argument[0]].settings[argument[1]]) === JSON.stringify(argument[2])",
+        [id, field, value],
     )
 
 

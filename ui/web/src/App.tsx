@@ -6,6 +6,7 @@ import { Banner } from "./runs/Banner";
 import { SidePanel } from "./runs/SidePanel";
 import { Dialogs } from "./shell/Dialogs";
 import { Notices } from "./shell/Notices";
+import { Safety } from "./shell/Safety";
 import { TopBar } from "./shell/TopBar";
 import { useTheme } from "./shell/theme";
 
@@ -17,9 +18,11 @@ export function App() {
       <Banner />
       <div className="lg-body">
         <Palette />
-        <Canvas />
-        <StartCard />
-        <SidePanel />
+        <Safety part="The canvas">
+          <Canvas />
+          <StartCard />
+        </Safety>
+        <Safety part="The panel"><SidePanel /></Safety>
       </div>
       <Dialogs />
       <Notices />

@@ -64,6 +64,18 @@ export function matches(event: KeyboardEvent, keys: string): boolean {
   return pressed.toLowerCase() === key.toLowerCase() && mod === wants("Mod") && !other && event.altKey === wants("Alt") && shift;
 }
 
+/**
+ * Take what is being typed into the graph where that happens only when the field is left: a name, a number that was cleared.
+ * The field keeps the focus, unless it is gone with that.
+ */
+export function commitTyping(): void {
+  const field = document.activeElement;
+  if (!(field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement) || !field.closest(".lg")) return;
+  field.blur();
+  // Later: until then the field has not been drawn with what was taken.
+  setTimeout(() => { if (document.activeElement === document.body) field.focus({ preventScroll: true }); });
+}
+
 /** Whether the event's target takes text, so that plain keys belong to it. */
 export function typing(event: Event): boolean {
   const target = event.composedPath()[0];

@@ -49,9 +49,10 @@ export function Minimap() {
   // The frame moves with every step of the view, and draws nothing else again.
   useEffect(() => {
     const now = (): void => {
+      if (!frame.current) return; // gone, where React cleans up later
       const [x, y, zoom] = store.getState().transform;
       const [left, top] = [(-x / zoom) * scale[2] + scale[0], (-y / zoom) * scale[2] + scale[1]];
-      Object.assign(frame.current!.style, {
+      Object.assign(frame.current.style, {
         transform: `translate(${left}px, ${top}px)`, width: `${(width / zoom) * scale[2]}px`, height: `${(height / zoom) * scale[2]}px`,
       });
     };

@@ -5,10 +5,13 @@ import { add, connect, newName } from "../graph/operations";
 import { useGraph } from "../state/graph";
 import type { Graph, Point } from "../types";
 import { HEADER, ROW, WIDTH, layoutOf } from "./geometry";
+import { currentSizes } from "./selected";
 import { pointer, useCanvas } from "./state";
 import { view } from "./view";
 
 export const GRID = 10;
+/** Pixels between nodes that are added without a place, and how many nodes away a free one is looked for. */
+const [GAP, FARTHEST] = [60, 20];
 
 /**
  * Add a node of this type where the pointer is (without: in the middle of what is seen), select it, and return its name.
@@ -32,9 +35,10 @@ export function addNode(type: string, client: Point | null, wire?: Socket): stri
       return putAt(next, id, wire.side === "out" ? [x, y - row] : [x - WIDTH, y - row]);
     }
     const height = layoutOf(next, catalog, id, false)?.size[1] ?? 0;
-    return putAt(next, id, free(graph, client ? [x - WIDTH / 2, y - HEADER / 2] : [x - WIDTH / 2, y - height / 2]));
+    return putAt(next, id, free(graph, client ? [x - WIDTH / 2, y - HEADER / 2] : beside(graph, [x - WIDTH / 2, y - height / 2], height)));
   });
   select([id]);
+  if (!client && !wire) showAll(id);
   return id;
 }
 
@@ -58,6 +62,35 @@ export function overCanvas([x, y]: Point): boolean {
 /** The pointer's place while it is over the canvas. */
 export function pointed(): Point | null {
   return pointer.at && overCanvas(pointer.at) ? pointer.at : null;
+}
+
+/** The place nearest to `at` (first to the right, then below) where a node of this height covers nothing. */
+function beside(graph: Graph, at: Point, height: number): Point {
+  const size = currentSizes();
+  const taken = [...Object.values(graph.nodes), ...Object.values(graph.notes)].map((item) => ({ at: item.at, size: size(item.id) }));
+  const [across, down] = [WIDTH + GAP, height + GAP];
+  const covers = ([x, y]: Point): boolean => taken.some((other) => (
+    x < other.at[0] + other.size[0] + GAP / 2 && other.at[0] < x + WIDTH + GAP / 2 && y < other.at[1] + other.size[1] + GAP / 2 && other.at[1] < y + height + GAP / 2
+  ));
+  for (let ring = 0; ring <= FARTHEST; ring++) {
+    for (const [right, below] of [[ring, 0], [0, ring], [ring, ring], [-ring, 0], [0, -ring]] as const) {
+      const place: Point = [at[0] + right * across, at[1] + below * down];
+      if (!covers(place)) return place;
+    }
+  }
+  return at;
+}
+
+/** Move the view to a node that lies in part outside of it. */
+function showAll(id: string): void {
+  const { graph } = useGraph.getState();
+  const node = graph.nodes[id];
+  const now = view();
+  if (!node || !now) return;
+  const [width, height] = currentSizes()(id);
+  const { left, top, right, bottom } = now.element().getBoundingClientRect();
+  const [from, to] = [now.toClient(node.at), now.toClient([node.at[0] + width, node.at[1] + height])];
+  if (from[0] < left || from[1] < top || to[0] > right || to[1] > bottom) now.reveal([id]);
 }
 
 /** On the grid, and beside what already lies at the very same place. */

@@ -50,10 +50,7 @@ export function useLooking(canvas: RefObject<HTMLElement | null>) {
     };
     setView(view);
     show(undefined, 0);
-    // A document that has just been opened has no history.
-    const stop = useGraph.subscribe((now, before) => {
-      if (now.graph !== before.graph && !now.past.length && !now.future.length) show(undefined, 0);
-    });
+    const stop = useGraph.subscribe((now, before) => { if (now.loads !== before.loads) show(undefined, 0); });
     return () => {
       stop();
       setView(null);

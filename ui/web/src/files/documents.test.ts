@@ -48,6 +48,28 @@ describe("save", () => {
     await save();
     expect(unsaved()).toBe(true);
   });
+  it("sends the second of two with the revision that the first one got", async () => {
+    let revision = 1;
+    answers.save = () => ({ path: "/w/a.json", name: "a", revision: String(++revision) });
+    rename("mine");
+    const first = save();
+    rename("mine, and more");
+    expect(await Promise.all([first, save()])).toEqual([true, true]);
+    expect(asked.map(([, data]) => data.revision)).toEqual(["1", "2"]);
+    expect(unsaved()).toBe(false);
+  });
+  it("gives another document that was opened meanwhile neither its place nor its mark", async () => {
+    rename("mine");
+    answers.save = () => {
+      useGraph.getState().load(EMPTY, true);
+      useGraph.getState().edit("rename", (graph) => ({ ...graph, title: "another" }));
+      useShell.setState({ file: { name: "b", path: "/w/b.json", revision: "7" } });
+      return { path: "/w/a.json", name: "a", revision: "2" };
+    };
+    await save();
+    expect(useShell.getState().file.path).toBe("/w/b.json");
+    expect(unsaved()).toBe(true);
+  });
   it("asks whose version stays where somebody else saved, and is not done before", async () => {
     rename("mine");
     answers.save = () => { throw new Refused("changed", [], { conflict: true, theirs: { text: "{}", revision: "9" } }); };
@@ -110,6 +132,35 @@ describe("opening", () => {
     expect(useGraph.getState().graph.title).toBe("B");
     expect(useShell.getState().file).toEqual({ name: "b", path: "/w/b.json", revision: "7" });
     expect(unsaved()).toBe(false);
+  });
+  it("asks again where something was edited while the answer was on its way", async () => {
+    answers.open = () => {
+      rename("new work");
+      return opened;
+    };
+    const opening = openDocument({ path: "/w/b.json" });
+    await expect.poll(() => dialog()?.name).toBe("ask");
+    answer(null);
+    expect(await opening).toBe(false);
+    expect(useGraph.getState().graph.title).toBe("new work");
+  });
+  it("shows what was asked for last, whichever answer comes first", async () => {
+    let tell!: (answer: unknown) => void;
+    const slow = new Promise((resolve) => { tell = resolve; });
+    answers.open = ({ path }) => (path === "/w/slow.json" ? slow : opened);
+    const first = openDocument({ path: "/w/slow.json" });
+    await Promise.resolve();
+    expect(await openDocument({ path: "/w/b.json" })).toBe(true);
+    tell({ ...opened, name: "slow" });
+    expect(await first).toBe(false);
+    expect(useShell.getState().file.name).toBe("b");
+  });
+  it("refuses names that a record of nodes has by nature", async () => {
+    for (const nodes of ['{"__proto__": {"type": "A", "version": 1}}', '{"a": {"type": "A", "version": 1, "inputs": {"x": "constructor.y"}}}']) {
+      answers.open = () => ({ ...opened, document: { format: "loragraph/1", nodes: JSON.parse(nodes) as object } });
+      expect(await openDocument({ path: "/w/b.json" })).toBe(false);
+      expect((dialog()!.data as { message: string }).message).toMatch(/No node can be called "(__proto__|constructor)"/);
+    }
   });
   it("says which nodes are not installed", async () => {
     answers.open = () => ({ ...opened, missing: { upscale: 'Package "upscalers" has it.' } });

@@ -8,13 +8,14 @@
  * with a dialog that says why.
  */
 import { fromDocument, toText } from "../graph/convert";
+import { reservedNames } from "../graph/names";
 import { Lost, Refused, server } from "../server";
 import { question } from "../shell/question";
 import { EMPTY, useGraph } from "../state/graph";
 import { closeDialog, dismiss, notify, openDialog, useShell } from "../state/shell";
-import type { Problem, WorkflowDocument } from "../types";
+import type { Graph, Problem, WorkflowDocument } from "../types";
 import { unsaved } from "./drafts";
-import { LARGEST, workflowIn } from "./png";
+import { LARGEST } from "./limits";
 
 /** What a document is opened from: exactly one of `text` (with a name), `path` and `template`. */
 export interface Source { text?: string; path?: string; template?: string; name?: string }
@@ -68,11 +69,19 @@ export async function newDocument(): Promise<void> {
   closeDialog();
 }
 
+/** How many documents have been asked for: of several answers the last one counts. */
+let asked = 0;
+
 /** Open a document; false where it could not be, or was not to be. `label` is what to call it in messages. */
 export async function openDocument(source: Source, label = source.name ?? source.path ?? source.template ?? "the workflow"): Promise<boolean> {
   if (!(await mayLeave())) return false;
+  const mine = ++asked;
+  const { graph } = useGraph.getState();
   try {
-    showOpened(await server().call<Opened & Record<string, unknown>>("open", { ...source }));
+    const opened = await server().call<Opened & Record<string, unknown>>("open", { ...source });
+    // Something else was asked for since; or the answer took so long that there is new work to lose.
+    if (mine !== asked || (useGraph.getState().graph !== graph && !(await mayLeave()))) return false;
+    showOpened(opened);
     return true;
   } catch (error) {
     explain(error, label);
@@ -93,6 +102,7 @@ export async function openFile(file: File): Promise<boolean> {
 
 async function textOf(file: File): Promise<string> {
   if (file.type === "image/png" || /\.png$/i.test(file.name)) {
+    const { workflowIn } = await import("./png");
     const text = await workflowIn(file);
     if (text === null) {
       throw new Error(
@@ -113,6 +123,8 @@ async function textOf(file: File): Promise<string> {
 export function showOpened({ document, problems, missing, upgraded, name, path, revision }: Opened): void {
   const left = problems.filter(({ node, field }) => (node === null ? field === "nodes" : !(node in document.nodes)));
   if (left.length) throw new Refused("Not everything in this file can be shown, and saving it would lose the rest. Mend it in an editor first.", left);
+  const taken = reservedNames(document);
+  if (taken.length) throw new Refused(`No node can be called "${taken[0]}" on the canvas: rename it in an editor first.`);
   const { catalog, load, judge } = useGraph.getState();
   dismissAll(said);
   load(fromDocument(document, catalog));
@@ -160,14 +172,39 @@ async function write(where: { path: string; overwrite: boolean }): Promise<boole
   }
 }
 
-async function send(where: { path?: string; name?: string; overwrite: boolean }): Promise<void> {
-  const { graph } = useGraph.getState();
+type Where = { path?: string; name?: string; overwrite: boolean };
+
+let last: Promise<unknown> = Promise.resolve();
+let waiting = 0;
+
+/** Whether the server is being told of a new version. */
+export function saving(): boolean {
+  return waiting > 0;
+}
+
+/** One after the other: a second version goes out with the revision that the first one got. */
+async function send(where: Where): Promise<void> {
+  waiting++;
+  const { graph, loads } = useGraph.getState();
+  const mine = last.then(() => sendNow(where, graph, loads));
+  last = mine.catch(() => {});
+  try {
+    await mine;
+  } finally {
+    waiting--;
+  }
+}
+
+async function sendNow(where: Where, graph: Graph, loads: number): Promise<void> {
+  if (useGraph.getState().loads !== loads) throw new Error("Another document was opened before this one could be saved.");
   const { revision } = useShell.getState().file;
   const known = where.path === undefined ? null : revision;
   const answer = await server().call<{ path: string; name: string; revision: string }>("save", { ...where, text: toText(graph), revision: known });
-  useShell.setState({ file: { name: answer.name, path: answer.path, revision: answer.revision } });
-  // What was edited while the answer was on its way is not saved.
-  useGraph.setState({ saved: graph });
+  // What was edited while the answer was on its way is not saved, and what was opened then has another place.
+  if (useGraph.getState().loads === loads) {
+    useShell.setState({ file: { name: answer.name, path: answer.path, revision: answer.revision } });
+    useGraph.setState({ saved: graph });
+  }
   notify("good", `Saved as ${answer.path}`);
 }
 

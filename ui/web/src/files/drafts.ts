@@ -8,6 +8,7 @@
  * A tab's name lives in its sessionStorage, which a reload keeps and a copied tab inherits: tabs ask each other over a
  * BroadcastChannel who is there, and a copy takes a new name. Drafts of tabs that don't answer belong to closed ones.
  */
+import { commitTyping } from "../commands";
 import { fromDocument, toText } from "../graph/convert";
 import { useGraph } from "../state/graph";
 import { notify, openDialog, useShell } from "../state/shell";
@@ -36,13 +37,13 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 
 /**
  * Bring back what this tab was showing before it was reloaded. False where there is nothing, or nothing unsaved and the
- * server was started for another file (`first`).
+ * server was started for another file (`first`), or the page around gave a document of its own (`given`).
  */
-export async function restore(first: { path: string | null } | null = null): Promise<boolean> {
+export async function restore(first: { path: string | null } | null = null, given = false): Promise<boolean> {
   const last = parsed(came.last);
   const stored = came.tab === null ? undefined : await readDraft(came.tab).catch(() => undefined);
   const draft = [last, stored].filter((each) => each?.home === home).sort((a, b) => b!.time - a!.time)[0];
-  if (!draft || (!draft.unsaved && first?.path && first.path !== draft.path)) return false;
+  if (!draft || (!draft.unsaved && (first?.path ? first.path !== draft.path : given && draft.path === null))) return false;
   return show(draft) && (draft.path !== null || Object.keys(useGraph.getState().graph.nodes).length > 0);
 }
 
@@ -53,12 +54,15 @@ export function keepDrafts(): () => void {
     useShell.subscribe((now, before) => { if (now.file !== before.file) later(); }),
     listen(window, "pagehide", lastWords),
     listen(document, "visibilitychange", () => { if (document.visibilityState === "hidden") lastWords(); }),
-    listen(window, "beforeunload", (event) => { if (unsaved() && !lastWords()) event.preventDefault(); }),
+    listen(window, "beforeunload", (event) => {
+      commitTyping();
+      if (unsaved() && !lastWords()) event.preventDefault();
+    }),
     answer(),
   ];
   kept = marks();
   return () => {
-    clearTimeout(timer);
+    lastWords();
     for (const stop of stops) stop();
   };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { LARGEST, workflowIn } from "./png";
+import { LARGEST } from "./limits";
+import { workflowIn } from "./png";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 

@@ -5,12 +5,10 @@
  *
  * Only the chunks' headers are read, so a large picture costs nothing. PNG: https://www.w3.org/TR/png-3/ (11.3.3, text).
  */
+import { LARGEST } from "./limits";
 
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const KEYWORD = "loragraph";
-
-/** More than this, in bytes after unpacking, is no workflow that a canvas can show. */
-export const LARGEST = 20 * 1024 * 1024;
 
 export async function workflowIn(file: Blob): Promise<string | null> {
   const head = await bytes(file, 0, 8);

@@ -1,7 +1,7 @@
 /** Notice that somebody else saved the file that is open: asked every few seconds while the page is seen. */
 import { server } from "../server";
 import { notify, useShell } from "../state/shell";
-import { openDocument } from "./documents";
+import { openDocument, saving } from "./documents";
 
 const EVERY = 5000;
 
@@ -10,10 +10,10 @@ export function watchFile(): () => void {
   let told = "";
   const timer = setInterval(() => {
     const { path, revision } = useShell.getState().file;
-    if (path === null || document.visibilityState === "hidden") return;
+    if (path === null || saving() || document.visibilityState === "hidden") return;
     changed(path).then((theirs) => {
       const { file } = useShell.getState();
-      if (theirs === null || file.path !== path || file.revision !== revision || theirs === revision || told === `${path} ${theirs}`) return;
+      if (theirs === null || saving() || file.path !== path || file.revision !== revision || theirs === revision || told === `${path} ${theirs}`) return;
       told = `${path} ${theirs}`;
       notify("warning", `"${file.name}" was saved by someone else.`, {
         action: { label: "Show theirs", run: () => void openDocument({ path }) }, other: { label: "Keep mine", run: () => {} },

@@ -14,6 +14,7 @@ import { notify } from "../state/shell";
 import type { Graph, Point } from "../types";
 import { FORMAT, fromDocument, toText } from "./convert";
 import { insert, part, readable } from "./copies";
+import { reservedNames } from "./names";
 import { remove } from "./operations";
 
 let memory = "";
@@ -91,7 +92,7 @@ function read(text: string): Graph | null {
   } catch {
     // Any other text: said below.
   }
-  if (!readable(value)) {
+  if (!readable(value) || reservedNames(value).length) {
     notify("warning", text.trim() === "" ? "There is nothing to paste." : "The clipboard holds no nodes.", { detail: "Copy nodes, or the text of a workflow file." });
     return null;
   }

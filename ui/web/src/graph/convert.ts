@@ -9,7 +9,7 @@
  */
 import type { Catalog, Graph, GraphNode, Group, Json, Note, Point, Wire, WorkflowDocument } from "../types";
 import { columns } from "./columns";
-import { makeWire, reference } from "./names";
+import { makeWire, reference, sourceOf } from "./names";
 
 type Fields = Record<string, Json>;
 type SpecNode = WorkflowDocument["nodes"][string];
@@ -72,9 +72,7 @@ export function fromDocument(document: WorkflowDocument, catalog?: Catalog): Gra
     };
     for (const [input, held] of Object.entries(spec.inputs ?? {})) {
       for (const text of Array.isArray(held) ? held : [held]) {
-        const dot = text.indexOf(".");
-        const [from, output] = dot < 0 ? [text, ""] : [text.slice(0, dot), text.slice(dot + 1)];
-        const wire = makeWire({ from, output, to: id, input, via: [] }, ids);
+        const wire = makeWire({ ...sourceOf(text), to: id, input, via: [] }, ids);
         const via = fields(fields(routes)[wire.id]).via;
         ids.add(wire.id);
         wires.push(Array.isArray(via) ? { ...wire, via: via.map(point).filter((each) => each !== null) } : wire);

@@ -35,15 +35,26 @@ export function wouldCycle(graph: Graph, from: string, to: string): boolean {
 
 /** These nodes and all that come after them. */
 export function after(graph: Graph, ids: Iterable<string>): Set<string> {
-  const next = new Map<string, string[]>();
-  for (const wire of graph.wires) {
-    const known = next.get(wire.from);
-    if (known) known.push(wire.to);
-    else next.set(wire.from, [wire.to]);
-  }
+  const next = following(graph.wires);
   const found = new Set(ids);
   for (const id of found) for (const each of next.get(id) ?? []) found.add(each);
   return found;
+}
+
+const followers = new WeakMap<Graph["wires"], Map<string, string[]>>();
+
+/** Where the wires of each node lead, made once for the same wires: it is asked for with every socket that is looked at. */
+function following(wires: Graph["wires"]): Map<string, string[]> {
+  const known = followers.get(wires);
+  if (known) return known;
+  const next = new Map<string, string[]>();
+  for (const wire of wires) {
+    const list = next.get(wire.from);
+    if (list) list.push(wire.to);
+    else next.set(wire.from, [wire.to]);
+  }
+  followers.set(wires, next);
+  return next;
 }
 
 export function inputOf(graph: Graph, catalog: Catalog, node: string, name: string): Input | undefined {

@@ -1,5 +1,5 @@
 /** Names of things in a graph: of new nodes, groups and notes, and of wires. */
-import type { Wire } from "../types";
+import type { Wire, WorkflowDocument } from "../types";
 
 /** A node's name as the runtime takes it (graph_runtime/reading.py). */
 export const NODE_ID = /^[\p{L}\p{N}_][\p{L}\p{N}_-]{0,99}$/u;
@@ -26,6 +26,17 @@ export function freeName(wanted: string, taken: { has(name: string): boolean }):
   }
 }
 
+/** The names of nodes in a document, and of those that its wires come from, that every object of JavaScript answers to. */
+export function reservedNames({ nodes }: WorkflowDocument): string[] {
+  const sources = Object.values(nodes).flatMap(({ inputs }) => Object.values(inputs ?? {}).flat().map((wire) => sourceOf(wire).from));
+  return [...Object.keys(nodes), ...sources].filter(isReserved);
+}
+
+/** Whether a record of nodes would answer to this name without having the node, as to "constructor". */
+export function isReserved(name: string): boolean {
+  return name in {};
+}
+
 /** The next free id of a group ("#g") or a note ("#n"). */
 export function freeMark(prefix: "#g" | "#n", taken: Record<string, unknown>): string {
   for (let number = 1; ; number++) {
@@ -40,6 +51,12 @@ export function wireId(wire: Omit<Wire, "id" | "via">): string {
 /** How a document writes where a wire comes from. */
 export function reference({ from, output }: Pick<Wire, "from" | "output">): string {
   return output === "" ? from : `${from}.${output}`;
+}
+
+/** What `reference` wrote, read again. */
+export function sourceOf(text: string): Pick<Wire, "from" | "output"> {
+  const dot = text.indexOf(".");
+  return dot < 0 ? { from: text, output: "" } : { from: text.slice(0, dot), output: text.slice(dot + 1) };
 }
 
 /** A wire with its id. `taken` tells apart the wires of a file that has the same one twice in an input. */

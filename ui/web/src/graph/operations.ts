@@ -7,7 +7,7 @@
  */
 import type { Catalog, Graph, GraphNode, Json, Mode, NodeType, Point, Wire } from "../types";
 import { type Ends, fits, inputOf, outputOf } from "./fits";
-import { NODE_ID, freeName, makeWire, nameFor, wireId } from "./names";
+import { NODE_ID, freeName, isReserved, makeWire, nameFor, wireId } from "./names";
 
 type Ids = Iterable<string>;
 
@@ -74,6 +74,7 @@ export function rename(graph: Graph, id: string, name: string): Graph {
 
 /** Why a node can't have this name; null where it can. */
 export function nameTrouble(graph: Graph, id: string, name: string): string | null {
+  if (isReserved(name)) return `A node can't be called "${name}".`;
   if (name !== id && name in graph.nodes) return `There is a node "${name}" already.`;
   return NODE_ID.test(name) ? null : "A name is made of letters, digits, _ and - (not first), and is at most 100 long.";
 }

@@ -2,11 +2,12 @@
  * The region painter: over the whole window, with its own undo. Apply writes the layers (and the picture and the size, where
  * they were changed here) into the node as one step of the canvas; Cancel leaves the node as it is.
  */
-import { type ChangeEvent, type MouseEvent, useRef, useState } from "react";
+import { type ChangeEvent, type MouseEvent, useEffect, useRef, useState } from "react";
 import { setSetting } from "../graph/operations";
 import { Dialog } from "../shell/Dialog";
 import { Icon } from "../shell/icons";
 import { useGraph } from "../state/graph";
+import looks from "../styles/painter.css?inline";
 import { closeDialog } from "../state/shell";
 import type { Field, GraphNode, Json, Point } from "../types";
 import { Browse } from "../widgets/Browse";
@@ -43,6 +44,15 @@ function Painter({ node, setting }: { node: GraphNode; setting: string }) {
   // After an undo the chosen layer may be gone.
   const choice: Choice = { layer: Math.min(chosen.layer, work.layers.length - 1), shape: chosen.shape };
 
+  // Nothing of this is in the draft that a reload brings back.
+  const { changed } = editing;
+  useEffect(() => {
+    if (!changed) return;
+    const warn = (event: Event) => event.preventDefault();
+    window.addEventListener("beforeunload", warn);
+    return () => window.removeEventListener("beforeunload", warn);
+  }, [changed]);
+
   const change = (layers: Layers, next: Choice, merge?: string) => {
     editing.change({ layers }, merge);
     setChosen(next);
@@ -77,6 +87,7 @@ function Painter({ node, setting }: { node: GraphNode; setting: string }) {
   );
   return (
     <Dialog title={`Regions of ${node.id}`} onClose={close} size="full" flush foot={foot} testId="painter">
+      <style href="lg-painter" precedence="default">{looks}</style>
       <div
         className="lg-painter" role="presentation" onKeyUp={(event) => { if (event.key === " ") stage.current?.pan(false); }}
         onKeyDown={(event) => press(event, { editing, choice, tool, brush, stage: stage.current, setTool, setBrush, change, apply, close })}

@@ -1,14 +1,15 @@
 /** The panel on the right: queue and history, gallery, problems. */
-import { type KeyboardEvent, Suspense, lazy } from "react";
+import type { KeyboardEvent } from "react";
 import { Icon, type IconName } from "../shell/icons";
+import { late } from "../shell/late";
 import { useGraph } from "../state/graph";
 import { useRuns } from "../state/runs";
 import { type Panel, useShell } from "../state/shell";
 import { isOver } from "./progress";
 import { ProblemsPanel } from "./ProblemsPanel";
 
-const QueuePanel = lazy(() => import("./QueuePanel"));
-const Gallery = lazy(() => import("./Gallery"));
+const QueuePanel = late(() => import("./QueuePanel"));
+const Gallery = late(() => import("./Gallery"));
 
 type Open = Exclude<Panel, "none">;
 const TABS: [panel: Open, title: string, icon: IconName][] = [["queue", "Queue", "queue"], ["gallery", "Gallery", "gallery"], ["problems", "Problems", "problems"]];
@@ -51,9 +52,7 @@ function Opened({ panel }: { panel: Open }) {
         <button type="button" className="lg-icon-button" aria-label="Close the panel" onClick={() => open("none")}><Icon name="close" /></button>
       </div>
       <div id="lg-side-body" role="tabpanel" aria-labelledby={`lg-tab-${panel}`} className="lg-side-body">
-        <Suspense fallback={<p className="lg-side-empty">One moment…</p>}>
-          {panel === "queue" ? <QueuePanel /> : panel === "gallery" ? <Gallery /> : <ProblemsPanel />}
-        </Suspense>
+        {panel === "queue" ? <QueuePanel /> : panel === "gallery" ? <Gallery /> : <ProblemsPanel />}
       </div>
     </aside>
   );

@@ -71,6 +71,20 @@ describe("the server's judgement", () => {
     expect(useGraph.getState().keys).toEqual({ a: "key 2" });
   });
 
+  it("is dropped where another document was opened meanwhile", async () => {
+    let tell!: (judgement: unknown) => void;
+    const first = new Promise((resolve) => { tell = resolve; });
+    answer = async () => (asked.length === 1 ? await first : { problems: [], keys: { a: "of the second" }, ready: [] });
+    useGraph.getState().load(graph(1));
+    await vi.advanceTimersByTimeAsync(400);
+    useGraph.getState().load(graph(2));
+    tell({ problems: [], keys: { a: "of the first" }, ready: [] });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(useGraph.getState().keys).toEqual({});
+    await vi.runAllTimersAsync();
+    expect(useGraph.getState().keys).toEqual({ a: "of the second" });
+  });
+
   it("is what a refusal says where the document cannot be judged", async () => {
     answer = async () => { throw new Refused("too many nodes"); };
     useGraph.getState().edit("set", () => graph(1));

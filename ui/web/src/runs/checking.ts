@@ -23,7 +23,7 @@ export function watchGraph(): () => void {
   const stop = useGraph.subscribe((state, before) => {
     if (state.graph === before.graph) return;
     // A document that was just loaded has no judgement yet, though it may mean the same as the one before.
-    if (!state.past.length && !state.future.length) judged = null;
+    if (state.loads !== before.loads) judged = null;
     later(AFTER);
   });
   judged = null;
@@ -60,7 +60,8 @@ async function check(): Promise<void> {
     again = true;
     return;
   }
-  const { graph, judge } = useGraph.getState();
+  const { graph, loads, judge } = useGraph.getState();
+  const isThis = (): boolean => useGraph.getState().loads === loads;
   const meant = meaning(graph);
   if (meant === judged) return;
   if (!Object.keys(graph.nodes).length) {
@@ -71,12 +72,15 @@ async function check(): Promise<void> {
   asking = true;
   try {
     const answer = await server().call<Judgement>("check", { text: toText(graph), path: useShell.getState().file.path });
+    // Another document was opened meanwhile: this answer is not about it, and it is asked about next.
+    if (!isThis()) return;
     // What was edited meanwhile is judged right after; until then the marks on untouched nodes are as good as new.
     judged = meant;
     judge(answer.problems, answer.keys, answer.ready);
   } catch (error) {
-    if (error instanceof Refused) judge(error.problems.length ? error.problems : [problem(error.message)], {}, []);
-    else if (!(error instanceof Lost)) throw error; // when the server is back, `recheck` asks again
+    if (error instanceof Refused) {
+      if (isThis()) judge(error.problems.length ? error.problems : [problem(error.message)], {}, []);
+    } else if (!(error instanceof Lost)) throw error; // when the server is back, `recheck` asks again
   } finally {
     asking = false;
     if (again) {

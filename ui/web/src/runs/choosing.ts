@@ -73,8 +73,7 @@ export async function openWorkflow(run: { id: string; name: string }): Promise<v
 /** Choose again whenever another document is on the canvas, until the returned function is called. */
 export function watchDocument(): () => void {
   return useGraph.subscribe((state, before) => {
-    const loaded = state.graph !== before.graph && !state.past.length && !state.future.length;
     // The file's name is set right after (or before) the graph: look when both are there.
-    if (loaded) setTimeout(chooseAgain, 0);
+    if (state.loads !== before.loads) setTimeout(chooseAgain, 0);
   });
 }

@@ -19,7 +19,7 @@ import { view } from "../canvas/view";
 import { recheck, watchGraph } from "./checking";
 import { chooseFirst, watchDocument } from "./choosing";
 import "./commands";
-import { onEnd, recover, refresh, setHidden } from "./following";
+import { onEnd, recover, refresh, setHidden, stopFollowing } from "./following";
 import { takeQueue } from "./submitting";
 import { makeServer } from "./transport";
 
@@ -55,6 +55,9 @@ export function connect(options: MountOptions): { setValue(text: string): void; 
   let pause: number = LOST[0];
   let timer: ReturnType<typeof setTimeout> | undefined;
   let polling = false;
+  let value = options.value;
+  /** The text that Gradio was last told; it may say it back later, which means nothing new. */
+  let told: string | null = null;
 
   const lose = (): void => {
     if (useRuns.getState().connection === "lost") return;
@@ -95,15 +98,16 @@ export function connect(options: MountOptions): { setValue(text: string): void; 
 
   async function start(): Promise<void> {
     const { catalog, workspace, first } = await server().call<Start>("catalog");
-    useGraph.setState({ catalog });
+    takeCatalog(catalog);
     useShell.setState({ workspace });
     useRuns.setState({ connection: "connected" });
-    const restored = await restore(first);
-    if (!restored && options.value) await showText(options.value);
+    // Something is there already where the canvas was taken out of the page for a while, or the server at the start.
+    const restored = hasWork() || await restore(first, value !== "");
+    if (!restored && value) await showText(value);
     else if (!restored && first) await showText(first.text, first);
     if (closed) return;
     started = true;
-    stops.push(watchGraph(), tellChanges(options.onChange), onEnd(recheck), onEnd(sayWhy));
+    stops.push(watchGraph(), tellChanges((text) => options.onChange(told = text)), onEnd(recheck), onEnd(sayWhy));
     await poll();
     await chooseFirst(restored);
     stops.push(watchDocument());
@@ -138,7 +142,11 @@ export function connect(options: MountOptions): { setValue(text: string): void; 
 
   return {
     setValue(text) {
-      if (!text || text === toText(useGraph.getState().graph)) return;
+      if (!started) {
+        value = text;
+        return;
+      }
+      if (!text || text === told || text === toText(useGraph.getState().graph)) return;
       void showText(text).catch((error: unknown) => {
         if (!(error instanceof Lost)) throw error;
         notify("warning", "The server cannot be reached: the workflow was not opened.");
@@ -148,15 +156,31 @@ export function connect(options: MountOptions): { setValue(text: string): void; 
       closed = true;
       clearTimeout(timer);
       for (const stop of stops) stop();
+      stopFollowing();
     },
   };
+}
+
+function bare<T>(items: Record<string, T>): Record<string, T> {
+  return Object.assign(Object.create(null) as Record<string, T>, items);
+}
+
+/** Without a prototype: a file may name any type, and must not find "constructor" installed. */
+function takeCatalog({ nodes, values }: Catalog): void {
+  useGraph.setState({ catalog: { nodes: bare(nodes), values: bare(values) } });
+}
+
+function hasWork(): boolean {
+  const { graph, past } = useGraph.getState();
+  return past.length > 0 || Object.keys(graph.nodes).length > 0;
 }
 
 /** The server is back, perhaps another one: with other node types, and without the connection of before. */
 async function regain(): Promise<void> {
   const { catalog, workspace } = await server().call<Start>("catalog");
+  // Also of the same version: it may have been restarted for a package of nodes that was installed.
+  if (JSON.stringify(catalog) !== JSON.stringify(useGraph.getState().catalog)) takeCatalog(catalog);
   if (workspace.version !== useShell.getState().workspace.version) {
-    useGraph.setState({ catalog });
     notify("info", `The server now runs version ${workspace.version}. Reload the page to get its canvas as well.`, {
       action: { label: "Reload", run: () => location.reload() },
     });

@@ -51,6 +51,11 @@ export function show(run: RunRecord | null, how: { text?: string; keep?: boolean
   void follow(run, how.text !== undefined, reading.signal);
 }
 
+/** Follow no run any more; what is shown of it stays. */
+export function stopFollowing(): void {
+  reading?.abort();
+}
+
 /** The run that this tab showed before it was reloaded. */
 export function remembered(): string | null {
   try {

@@ -22,6 +22,10 @@ describe("participants", () => {
   it("are what leads to the wanted ones, wires from nowhere left out", () => {
     expect(participants(DOCUMENT, ["grid"])).toEqual(["base", "a", "grid"]);
   });
+  it("are found by a wire that names no output", () => {
+    const nodes = { a: { type: "LoadBase", version: 1 }, b: { type: "Sample", version: 1, inputs: { base: "a" } } };
+    expect(participants({ format: "loragraph/1", nodes }, ["b"])).toEqual(["a", "b"]);
+  });
   it("are none for a wanted node that is muted or gone", () => {
     expect(participants(DOCUMENT, ["off", "nobody"])).toEqual([]);
   });

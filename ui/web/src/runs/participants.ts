@@ -1,4 +1,6 @@
 /** Who takes part in a run: a document's nodes, or those that lead to the wanted ones. Pure. */
+import { after } from "../graph/fits";
+import { sourceOf } from "../graph/names";
 import type { Graph, WorkflowDocument } from "../types";
 
 /** The nodes of `document` that a run of `wanted` (null: all) works on; muted ones do not. */
@@ -12,7 +14,7 @@ export function participants(document: WorkflowDocument, wanted: readonly string
     asked.add(id);
     for (const wires of Object.values(nodes[id]!.inputs ?? {})) {
       for (const wire of Array.isArray(wires) ? wires : [wires]) {
-        const from = wire.slice(0, wire.lastIndexOf("."));
+        const { from } = sourceOf(wire);
         if (nodes[from] && nodes[from].mode !== "mute") open.push(from);
       }
     }
@@ -22,19 +24,6 @@ export function participants(document: WorkflowDocument, wanted: readonly string
 
 /** The given nodes and all that follow them, but the muted: what "run from here" asks for. */
 export function downstream(graph: Graph, from: Iterable<string>): string[] {
-  const after = new Map<string, string[]>();
-  for (const wire of graph.wires) {
-    const list = after.get(wire.from);
-    if (list) list.push(wire.to);
-    else after.set(wire.from, [wire.to]);
-  }
-  const seen = new Set<string>();
-  const open = [...from].filter((id) => id in graph.nodes);
-  while (open.length) {
-    const id = open.pop()!;
-    if (seen.has(id)) continue;
-    seen.add(id);
-    open.push(...(after.get(id) ?? []));
-  }
+  const seen = after(graph, from);
   return Object.keys(graph.nodes).filter((id) => seen.has(id) && graph.nodes[id]!.mode !== "mute");
 }

@@ -10,6 +10,8 @@ interface Kept { items: GalleryItem[]; more: boolean; state: "new" | "loading" |
 export const usePictures = create<Kept>()(() => ({ items: [], more: true, state: "new", covers: {} }));
 
 let mark: number | null = null;
+/** Asked for the first page while another one was on its way. */
+let anewAfter = false;
 
 /** Ask for the first page, where that has not been done since `latest` was the newest end of a run. */
 export async function loadPicturesUpTo(latest: number): Promise<void> {
@@ -21,7 +23,10 @@ export async function loadPicturesUpTo(latest: number): Promise<void> {
 /** Ask for the next page; with `anew` for the first one. */
 export async function loadPictures(anew = false): Promise<void> {
   const { items, state, covers } = usePictures.getState();
-  if (state === "loading") return;
+  if (state === "loading") {
+    anewAfter ||= anew;
+    return;
+  }
   usePictures.setState({ state: "loading" });
   try {
     const page = await server().call<{ items: GalleryItem[]; more: boolean; covers: Record<string, string> }>("gallery", { offset: anew ? 0 : items.length });
@@ -32,6 +37,10 @@ export async function loadPictures(anew = false): Promise<void> {
   } catch (error) {
     usePictures.setState({ state: "failed" });
     if (!(error instanceof Lost || error instanceof Refused)) throw error;
+  } finally {
+    const again = anewAfter;
+    anewAfter = false;
+    if (again) void loadPictures(true);
   }
 }
 

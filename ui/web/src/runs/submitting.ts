@@ -4,15 +4,17 @@
  * A run is of the graph as it is at that moment. Seeds that are not locked get a new value first, so that the settings on
  * the canvas are those of the run; that is an edit like any other, made only where the server took the run.
  */
-import { toText } from "../graph/convert";
+import { toDocument, toText } from "../graph/convert";
+import { setSetting } from "../graph/operations";
 import { Lost, Refused, server } from "../server";
 import { useGraph } from "../state/graph";
 import { useRuns } from "../state/runs";
 import { dismiss, notify, useShell } from "../state/shell";
 import type { Graph, RunRecord } from "../types";
+import { unfinished } from "../widgets/draft";
 import { freshSeeds } from "../widgets/seeds";
 import { show } from "./following";
-import { downstream } from "./participants";
+import { downstream, participants } from "./participants";
 import { isOver } from "./progress";
 
 export async function runAll(front = false): Promise<void> {
@@ -43,7 +45,7 @@ let complaint = 0;
 
 async function submit(wanted: string[] | null, front = false): Promise<void> {
   if (submitting) return;
-  const { graph, catalog, edit } = useGraph.getState();
+  const { graph, catalog, loads, edit } = useGraph.getState();
   if (!Object.keys(graph.nodes).length) {
     notify("info", "There is nothing to run yet: double-click the canvas to add a node.");
     return;
@@ -51,13 +53,16 @@ async function submit(wanted: string[] | null, front = false): Promise<void> {
   dismiss(complaint);
   const fresh = freshSeeds(graph, catalog);
   const text = toText(fresh);
+  const open = half(fresh, wanted);
+  if (open) {
+    complaint = notify("error", "This workflow cannot run yet.", { detail: open });
+    return;
+  }
   const { file } = useShell.getState();
   submitting = true;
   try {
     const { run } = await server().call<{ run: RunRecord }>("submit", { text, name: file.name, path: file.path, wanted, front });
-    if (fresh !== graph) {
-      edit("new seeds", (now) => (now === graph ? fresh : freshSeedsAsIn(now, fresh)));
-    }
+    if (useGraph.getState().loads === loads) edit("new seeds", (now) => takeSeeds(now, graph, fresh));
     const { shown, queue } = useRuns.getState();
     useRuns.setState({ queue: [run, ...queue.filter((other) => other.id !== run.id)] });
     // While one run is watched, the next ones wait behind it in the queue.
@@ -70,17 +75,29 @@ async function submit(wanted: string[] | null, front = false): Promise<void> {
   }
 }
 
-/** The graph edited meanwhile, with the seeds that the run has. */
-function freshSeedsAsIn(now: Graph, fresh: Graph): Graph {
-  const nodes = { ...now.nodes };
-  for (const [id, node] of Object.entries(nodes)) {
-    const seeded = fresh.nodes[id];
-    if (!seeded || !node.randomise.length) continue;
-    const settings = { ...node.settings };
-    for (const name of node.randomise) if (name in seeded.settings) settings[name] = seeded.settings[name]!;
-    nodes[id] = { ...node, settings };
+/** What is half written in a setting of a node that takes part, in words; null where nothing is. */
+function half(graph: Graph, wanted: string[] | null): string | null {
+  const { catalog, loads } = useGraph.getState();
+  const open = unfinished(graph, catalog, loads);
+  if (!open.length) return null;
+  const part = new Set(participants(toDocument(graph), wanted));
+  const [first] = open.filter(({ node }) => part.has(node));
+  return first ? `${first.node} · ${first.field}: what is written there is not finished. Mend it there first.` : null;
+}
+
+/** The graph with the seeds that the run has; one that was changed since the run was sent stays as it was changed. */
+export function takeSeeds(now: Graph, sent: Graph, fresh: Graph): Graph {
+  if (now === sent) return fresh;
+  let next = now;
+  for (const [id, node] of Object.entries(fresh.nodes)) {
+    const before = sent.nodes[id];
+    if (node === before) continue;
+    for (const [name, seed] of Object.entries(node.settings)) {
+      const mine = now.nodes[id];
+      if (mine && seed !== before?.settings[name] && mine.settings[name] === before?.settings[name]) next = setSetting(next, id, name, seed);
+    }
   }
-  return { ...now, nodes };
+  return next;
 }
 
 function refused(error: unknown, title: string): void {

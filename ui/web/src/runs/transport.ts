@@ -85,7 +85,8 @@ export function makeServer(options: MountOptions, onLost: () => void, onBroken: 
       }
     } catch (error) {
       ended = !(error instanceof Refused);
-      throw error;
+      // Whatever else the client throws is about its connection.
+      throw error instanceof Refused || error instanceof Lost ? error : broken();
     } finally {
       signal.removeEventListener("abort", stop);
       stop();

@@ -2,7 +2,7 @@
  * The one place where keys are listened to. A key belongs, in this order, to a widget that has taken it
  * (`preventDefault`), to an open dialog, to the text that is being typed, and then to the command with that key.
  */
-import { type Command, all, matches, typing } from "../commands";
+import { type Command, all, commitTyping, matches, typing } from "../commands";
 import { useShell } from "../state/shell";
 
 /** What these do in a text field is the text's own: undo, copy, select all, … */
@@ -28,6 +28,8 @@ function pressed(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey) event.preventDefault();
     return;
   }
+  // What is run or saved is what is seen.
+  if (command.section === "Run" || command.section === "File") commitTyping();
   const able = command.enabled?.() ?? true;
   // Even where there is nothing to do: the browser's own meaning of the keys (a bookmark, …) would only surprise.
   event.preventDefault();

@@ -22,6 +22,16 @@ test("edits with the same key are one step, until they are settled", () => {
   expect(now().graph).toBe(before);
 });
 
+test("what is moved after another choice is a step of its own", () => {
+  const nudge = (id: string): void => now().edit("move", (graph) => move(graph, [id], [10, 0]), "nudge");
+  now().select(["base"]);
+  nudge("base");
+  nudge("base");
+  now().select(["save"]);
+  nudge("save");
+  expect(now().past).toHaveLength(2);
+});
+
 test("redo does again what undo took back, and is gone after another edit", () => {
   now().edit("delete", (graph) => remove(graph, ["save"]));
   const after = now().graph;

@@ -22,6 +22,8 @@ export interface GraphState {
   past: Step[];
   future: Step[];
   merging: string | null;
+  /** How many documents have been shown: an answer that was asked for with another count is for another document. */
+  loads: number;
   /** The graph that was last saved to (or opened from) where it belongs: `graph !== saved` means unsaved changes. */
   saved: Graph;
   /** What the server says is wrong, and which nodes would give another result than the one shown. */
@@ -50,6 +52,7 @@ export const useGraph = create<GraphState>()((set, get) => ({
   past: [],
   future: [],
   merging: null,
+  loads: 0,
   saved: EMPTY,
   problems: [],
   keys: {},
@@ -88,11 +91,12 @@ export const useGraph = create<GraphState>()((set, get) => ({
     const next = new Set(ids);
     const now = get().selection;
     if (next.size === now.size && [...next].every((id) => now.has(id))) return;
-    set({ selection: next });
+    // What is moved with the keys after another choice is a step of its own.
+    set({ selection: next, merging: null });
   },
   load(graph, unsaved = false) {
     set({
-      graph, saved: unsaved ? EMPTY : graph, past: [], future: [], merging: null, selection: new Set(),
+      graph, loads: get().loads + 1, saved: unsaved ? EMPTY : graph, past: [], future: [], merging: null, selection: new Set(),
       problems: [], keys: {}, ready: new Set(),
     });
   },

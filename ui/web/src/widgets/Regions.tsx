@@ -13,7 +13,7 @@ registerDialog("painter", () => import("../painter/PainterDialog"));
 
 const ROOM = { width: 252, height: 120 };
 
-export function Regions({ field, value, node, id, described }: ControlProps) {
+export default function Regions({ field, value, node, id, described }: ControlProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const layers = useMemo(() => readLayers(value), [value]);
   const fields = useGraph((state) => state.catalog.nodes[node.type]?.fields);

@@ -1,6 +1,7 @@
 /** One setting on its node: the label at the left (above, where the control is tall), the control, and what is wrong. */
 import { type ComponentType, type KeyboardEvent, useId } from "react";
 import { perform } from "../commands";
+import { late } from "../shell/late";
 import type { Field, GraphNode, Json, WidgetKind } from "../types";
 import { Choice } from "./Choice";
 import { Colour } from "./Colour";
@@ -8,11 +9,12 @@ import { HEIGHTS } from "./heights";
 import { JsonText } from "./JsonText";
 import { NumberField } from "./NumberField";
 import { PathField } from "./PathField";
-import { Regions } from "./Regions";
 import { Seed } from "./Seed";
 import { Slider } from "./Slider";
 import { Switch } from "./Switch";
 import { Line, Lines, Multiline } from "./Text";
+
+const Regions = late<ControlProps>(() => import("./Regions"), null);
 
 /** `done` false while a slider or a brush moves, so that the whole movement is one undo step. */
 export interface WidgetProps {

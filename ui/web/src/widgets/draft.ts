@@ -6,11 +6,30 @@
  * A text that gives no value is remembered when the node leaves the screen, and is there again when it is back.
  */
 import { useState } from "react";
-import type { GraphNode, Json } from "../types";
+import { useGraph } from "../state/graph";
+import type { Catalog, Graph, GraphNode, Json } from "../types";
 
-interface Draft { text: string; value: string; /** Values that may still arrive before `value` does. */ before: string[] }
+interface Draft {
+  text: string;
+  value: string;
+  /** Values that may still arrive before `value` does. */
+  before: string[];
+  /** The document that it was typed into: another one may have a node of the same name. */
+  loads: number;
+}
 
+/** Texts that give no value, by node and setting. */
 const left = new Map<string, Draft>();
+
+/** The settings that show a text which gives no value, such as half a list: what is seen there is not what the graph has. */
+export function unfinished({ nodes }: Graph, catalog: Catalog, loads: number): { node: string; field: string }[] {
+  return [...left].flatMap(([key, draft]) => {
+    const [node, field] = key.split("\n") as [string, string];
+    const known = catalog.nodes[nodes[node]?.type ?? ""]?.fields.find(({ name }) => name === field);
+    if (!known || draft.loads !== loads) return [];
+    return JSON.stringify(nodes[node]!.settings[field] ?? known.default) === draft.value ? [{ node, field }] : [];
+  });
+}
 
 export interface Typing {
   text: string;
@@ -24,13 +43,14 @@ export function useTyping(node: GraphNode, name: string, value: Json, written: s
   const key = `${node.id}\n${name}`;
   const now = JSON.stringify(value);
   const [draft, setDraft] = useState<Draft | null>(() => left.get(key) ?? null);
-  const live = draft && (draft.value === now || draft.before.includes(now)) ? draft : null;
+  const loads = useGraph((state) => state.loads);
+  const live = draft?.loads === loads && (draft.value === now || draft.before.includes(now)) ? draft : null;
   // It has arrived: from here on the values before are what an undo brings back.
   if (draft?.value === now && draft.before.length > 0) setDraft({ ...draft, before: [] });
   return {
     text: live?.text ?? written,
     typed(text, next, keep = false) {
-      const typing = { text, value: JSON.stringify(next), before: live ? [...live.before, live.value, now] : [now] };
+      const typing = { text, value: JSON.stringify(next), before: live ? [...live.before, live.value, now] : [now], loads };
       setDraft(typing);
       if (keep) left.set(key, typing);
       else left.delete(key);
