@@ -2,11 +2,11 @@
 import { Background, ReactFlow, ReactFlowProvider, SelectionMode, useStore } from "@xyflow/react";
 import { useEffect, useMemo, useRef } from "react";
 import { useHasMedia } from "../runs/NodeRunView";
+import { late } from "../shell/late";
 import { registerDialog } from "../shell/registry";
 import { useGraph } from "../state/graph";
 import { useShell } from "../state/shell";
 import "./commands";
-import { ContextMenu } from "./ContextMenu";
 import { Controls } from "./Controls";
 import { type AnyNode, type WireEdge, flowEdges, flowNodes } from "./flow";
 import { GroupBox, NoteBox } from "./Frames";
@@ -23,6 +23,9 @@ import { WireView } from "./WireView";
 import { useWiring, wireStyles } from "./wiring";
 
 registerDialog("connect", () => import("./ConnectDialog"));
+
+// Drawn from the start, so that it is there, soon after, when it is asked for.
+const ContextMenu = late(() => import("./ContextMenu"), null);
 
 /** Below this zoom there is one drawing instead of nodes; below the second, settings are text. */
 export const OVERVIEW = 0.35;

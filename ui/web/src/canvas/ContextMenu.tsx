@@ -4,14 +4,13 @@ import { createPortal } from "react-dom";
 import { type Command, find } from "../commands";
 import { COLOURS, editGroup, editNote, withContents } from "../graph/arrange";
 import { paste } from "../graph/clipboard";
-import { addVia, disconnect, remove, toggleMode, unsetSetting } from "../graph/operations";
+import { disconnect, remove, toggleMode, unsetSetting } from "../graph/operations";
 import { type MenuItem, MenuList, commandItem } from "../shell/Menu";
 import { useGraph } from "../state/graph";
 import { openDialog } from "../state/shell";
 import type { Graph } from "../types";
-import { nearestPiece, pieces } from "./curves";
-import { layoutOf } from "./geometry";
 import { addNoteHere } from "./place";
+import { addViaAt } from "./reroute";
 import { currentSizes } from "./selected";
 import { type MenuTarget, useCanvas } from "./state";
 import { view } from "./view";
@@ -24,7 +23,7 @@ const SEVERAL = ["", ...["left", "centre", "right", "top", "middle", "bottom"].m
 const FRAME = ["edit.node.rename", "edit.clip.copy", "edit.clip.duplicate"];
 const TINTS = ["Blue", "Green", "Yellow", "Orange", "Purple", "Grey"];
 
-export function ContextMenu() {
+export default function ContextMenu() {
   const menu = useCanvas((state) => state.menu);
   const page = menu && view()?.element().closest(".lg");
   // Beside the canvas, not in it: what lies in the canvas is placed by its corner, and is below the notices.
@@ -95,22 +94,6 @@ function wireItems({ id, client }: MenuTarget, graph: Graph): MenuItem[] {
     ...(wire?.via.length ? [item("wire.straight", "Remove its reroute points", () => edit("remove reroute points", (now) => ({ ...now, wires: now.wires.map((each) => (each.id === id ? { ...each, via: [] } : each)) })))] : []),
     "line", item("wire.delete", "Delete the wire", () => edit("disconnect", (now) => disconnect(now, [id]))),
   ];
-}
-
-/** Put a reroute point into a wire where the window was clicked. */
-export function addViaAt(id: string, client: readonly [number, number]): void {
-  const { graph, catalog, edit } = useGraph.getState();
-  const at = view()?.toGraph([...client]);
-  const wire = graph.wires.find((each) => each.id === id);
-  const media = useCanvas.getState().media;
-  const from = wire && layoutOf(graph, catalog, wire.from, media.has(wire.from));
-  const to = wire && layoutOf(graph, catalog, wire.to, media.has(wire.to));
-  if (!at || !wire || !from || !to) return;
-  const [source, target] = [graph.nodes[wire.from]!.at, graph.nodes[wire.to]!.at];
-  const out = from.outputs.find((socket) => socket.name === wire.output)?.y ?? 0;
-  const into = to.inputs.find((socket) => socket.name === wire.input)?.y ?? 0;
-  const course = pieces([source[0] + from.size[0], source[1] + out], wire.via, [target[0], target[1] + into]);
-  edit("reroute", (now) => addVia(now, id, nearestPiece(course, at), at));
 }
 
 function settingItems({ id, setting }: MenuTarget): MenuItem[] {

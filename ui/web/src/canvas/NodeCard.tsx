@@ -9,6 +9,7 @@ import { useRuns } from "../state/runs";
 import type { GraphNode, Problem } from "../types";
 import { categoryColour } from "./colours";
 import type { CardNode } from "./flow";
+import { focusNode } from "./focus";
 import { HEADER, type Layout, PAD, RAW_HEIGHT, ROW, TOGGLE } from "./geometry";
 import { lacksWire, problemsOf } from "./problems";
 import { Setting, Sketch } from "./Setting";
@@ -74,6 +75,8 @@ function Header({ node, layout, problems }: { node: GraphNode; layout: Layout; p
           rename={(name) => {
             edit("rename", (graph) => rename(graph, id, name));
             useGraph.getState().select([name]);
+            // It is another element by that name, and the keyboard stays on what was renamed.
+            focusNode(name);
           }}
         />
         <span className="lg-node-type" title={layout.type?.doc}>{node.type}</span>

@@ -6,6 +6,7 @@ import { collapse, expand, removeBridging, toggleMode } from "../graph/operation
 import { useGraph } from "../state/graph";
 import { openDialog } from "../state/shell";
 import "./arrangeCommands";
+import { focusNode } from "./focus";
 import { addNoteHere, pointed } from "./place";
 import { selectedItems, selectedNodes } from "./selected";
 import { useCanvas } from "./state";
@@ -55,14 +56,7 @@ export function step(by: 1 | -1): void {
   const id = order.at(now < 0 ? (by === 1 ? 0 : -1) : (now + by) % order.length)!;
   select([id]);
   view()?.reveal([id]);
-  // The node may only now come into view, and thereby into being.
-  const element = view()?.element();
-  const focus = (left: number): void => {
-    const found = element?.querySelector<HTMLElement>(`.react-flow__node[data-id="${CSS.escape(id)}"]`);
-    if (found) found.focus({ preventScroll: true });
-    else if (left) requestAnimationFrame(() => focus(left - 1));
-  };
-  requestAnimationFrame(() => focus(30));
+  focusNode(id);
 }
 
 const edit: Command[] = [

@@ -27,6 +27,8 @@ export function flowNodes(graph: Graph, catalog: Catalog, media: ReadonlySet<str
   for (const group of Object.values(graph.groups)) all.push(groupNode(group, selection.has(group.id)));
   for (const note of Object.values(graph.notes)) all.push(noteNode(note, selection.has(note.id)));
   for (const node of Object.values(graph.nodes)) all.push(card(node, layoutOf(graph, catalog, node.id, media.has(node.id))!, selection.has(node.id)));
+  // What was renamed, deleted or closed is let go of now and then.
+  if (lastCard.size > 2 * all.length + 100) for (const id of lastCard.keys()) if (!(id in graph.nodes)) lastCard.delete(id);
   return all;
 }
 

@@ -18,9 +18,13 @@ export function useLooking(canvas: RefObject<HTMLElement | null>) {
   useEffect(() => {
     const calm = matchMedia("(prefers-reduced-motion: reduce)");
     const frame = () => canvas.current!.getBoundingClientRect();
+    /** A document was opened while the canvas was in a tab that is not seen, and has no size. */
+    let missed = false;
     const show = (ids: Iterable<string> | undefined, duration: number): void => {
       const { graph } = useGraph.getState();
       const { width, height } = frame();
+      missed = width === 0 || height === 0;
+      if (missed) return;
       const box = around(graph, ids ?? [...Object.keys(graph.nodes), ...Object.keys(graph.groups), ...Object.keys(graph.notes)], currentSizes());
       if (!box) return void flow.setViewport({ x: width / 2, y: height / 2, zoom: 1 }, { duration });
       const all = Math.min((width - 2 * MARGIN) / box.size[0], (height - MARGIN - BELOW) / box.size[1], 1);
@@ -51,8 +55,11 @@ export function useLooking(canvas: RefObject<HTMLElement | null>) {
     setView(view);
     show(undefined, 0);
     const stop = useGraph.subscribe((now, before) => { if (now.loads !== before.loads) show(undefined, 0); });
+    const seen = new ResizeObserver(() => { if (missed) show(undefined, 0); });
+    seen.observe(canvas.current!);
     return () => {
       stop();
+      seen.disconnect();
       setView(null);
     };
   }, [canvas, flow]);

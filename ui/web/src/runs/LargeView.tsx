@@ -4,6 +4,7 @@ import { fileUrl } from "../server";
 import { Dialog } from "../shell/Dialog";
 import { Icon } from "../shell/icons";
 import { closeDialog } from "../state/shell";
+import looks from "../styles/large.css?inline";
 import type { PictureView } from "../types";
 import { openWorkflow } from "./choosing";
 import { Compare } from "./Compare";
@@ -32,6 +33,7 @@ export default function LargeView({ data: { items, index: first, title, compare 
   };
   return (
     <Dialog title={`${title} · ${index + 1} of ${items.length}`} onClose={closeDialog} size="full" flush testId="dialog-pictures">
+      <style href="lg-large" precedence="default">{looks}</style>
       {/* oxlint-disable-next-line jsx-a11y/no-static-element-interactions */}
       <div className="lg-large" onKeyDown={pressed}>
         <div className="lg-large-stage">

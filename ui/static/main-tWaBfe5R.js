@@ -1,1 +1,0 @@
-export{t as mount}from"./canvas-D4UjSqbq.js";
