@@ -99,7 +99,7 @@ def _facts(value: Value) -> View:
             "family": value.family,
             "dtype": value.dtype,
             "LoRAs": ", ".join(adapters) or "none",
-            "path": value.path,
+            "file": Path(value.path).name,
         }
     if isinstance(value, Entities):
         things = {f"{number}. {each.prompt}": f"× {each.strength:g}" for number, each in enumerate(value.entities, 1)}
