@@ -1,6 +1,6 @@
 """A workflow said in other ways: as a command line, and as a Python program that runs it on this server.
 
-command(workspace, registry, text, path, "cats")   # "loragraph run cats.json --set sample.seed=8"
+command(workspace, registry, text, path, "cats")   # "loragraph run /flows/cats.json --set sample.seed=8 ..."
 """
 
 from __future__ import annotations
@@ -23,25 +23,20 @@ MOST_CHANGES = 12
 
 
 def command(workspace: Workspace, registry: Registry, text: str, path: Path | None, name: str) -> str:
-    """Return the command that runs the document as it is now.
+    """Return the command that runs the document as it is now, from whatever folder: its paths are absolute.
 
     Where it has a file that differs in settings only, those are given with --set; else the command is that of the file
     as it will be, under its path or, where it has none, under its name.
     """
     document, _ = reading.read(text, registry, path, allow_missing=True)
     file = path or workspace.folder / f"{plain(name)}.json"
-    words = ["loragraph", "run", _short(file, workspace.folder)]
+    words = ["loragraph", "run", str(file)]
     if path is not None:
         words += [word for change in _changes(_saved(path, registry), document) for word in ("--set", change)]
-    if workspace.out != workspace.folder / "out":
-        words += ["--out", str(workspace.out / plain(name))]
+    words += ["--out", str(workspace.out / plain(name))]
     if workspace.home != default_home().resolve():
         words += ["--home", str(workspace.home)]
     return shlex.join(words)
-
-
-def _short(path: Path, folder: Path) -> str:
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
 def _saved(path: Path, registry: Registry) -> Document | None:

@@ -163,26 +163,32 @@ def test_closing_puts_back_what_runs(tmp_path: Path) -> None:
 def test_a_command_says_what_is_on_the_canvas(studio: Studio, pictures: Path) -> None:
     nodes = show_and_save(pictures)
     line = ask(studio, "command", text=workflow(nodes), name="my work")["line"]
-    assert line.startswith("loragraph run 'my work.json'")
+    assert line.startswith(f"loragraph run '{studio.workspace.folder}/my work.json'")
     kept = ask(studio, "save", text=workflow(nodes), name="w", revision=None)
     changed = workflow(show_and_save(pictures, columns=1, titles=["a b"]))
     line = ask(studio, "command", text=changed, path=kept["path"], name="w")["line"]
-    assert "loragraph run w.json --set grid.columns=1 --set 'grid.titles=[\"a b\"]'" in line
+    assert f"loragraph run {kept['path']} --set grid.columns=1 --set 'grid.titles=[\"a b\"]'" in line
 
 
-def test_the_command_runs_the_same(
-    studio: Studio, pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_command_runs_the_same_from_another_folder(
+    studio: Studio,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     import shlex
 
     kept = ask(studio, "save", text=workflow(show_and_save(pictures)), name="w", revision=None)
     changed = workflow(show_and_save(pictures, columns=1))
     words = shlex.split(ask(studio, "command", text=changed, path=kept["path"], name="w")["line"])
-    monkeypatch.chdir(studio.workspace.folder)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
     with pytest.raises(SystemExit) as ended:
         main([*words[1:], "--in-process"])
     assert ended.value.code == 0, capsys.readouterr().err
-    assert (studio.workspace.out / "w" / "g-0001.png").is_file()
+    assert (studio.workspace.out / "w" / "g-0001.png").is_file() and not list(elsewhere.iterdir())
 
 
 @given(words=st.text(st.sampled_from("'\\\"\nré {}")))

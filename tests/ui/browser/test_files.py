@@ -456,6 +456,28 @@ def test_the_downloaded_file_is_the_workflow(canvas: CanvasPage, tmp_path: Path)
     assert json.loads(downloaded.value.path().read_text("utf-8")) == PICTURES
 
 
+def test_a_command_is_copied_only_of_what_is_saved(canvas: CanvasPage, served: Served, tmp_path: Path) -> None:
+    canvas.page.evaluate("() => navigator.clipboard.writeText('nothing yet')")
+    canvas.drop_file(write(tmp_path / "mine.json", PICTURES))
+    wait_for_nodes(canvas, "data", "save")
+    file_menu(canvas, "command")
+    dialog(canvas, "save-as").get_by_role("button", name="Cancel").click()
+    expect(dialog(canvas, "save-as")).to_have_count(0)
+    file_menu(canvas, "command")
+    save_as(canvas, "saved to be copied")
+    expect(canvas.notice("on the clipboard")).to_be_visible()
+    file = served.work / "saved to be copied.json"
+    copied = canvas.page.evaluate("() => navigator.clipboard.readText()")
+    assert shlex.split(copied)[:3] == ["loragraph", "run", str(file.resolve())]
+
+    canvas.page.evaluate("() => navigator.clipboard.writeText('nothing since')")
+    canvas.type_into("save.name", "changed")
+    file_menu(canvas, "command")
+    answer(canvas, "Cancel")
+    assert unsaved(canvas) and canvas.page.evaluate("() => navigator.clipboard.readText()") == "nothing since"
+    assert nodes(json.loads(file.read_text()))["save"]["settings"]["name"] == "kept"
+
+
 def test_the_copied_command_runs_the_workflow_as_it_is_now(canvas: CanvasPage, served: Served, tmp_path: Path) -> None:
     canvas.drop_file(write(tmp_path / "mine.json", PICTURES))
     wait_for_nodes(canvas, "data", "save")
@@ -463,12 +485,13 @@ def test_the_copied_command_runs_the_workflow_as_it_is_now(canvas: CanvasPage, s
     save_as(canvas, "for the command line")
     canvas.type_into("save.name", "by command")
     file_menu(canvas, "command")
+    answer(canvas, "Save and copy")
     expect(canvas.notice("on the clipboard")).to_be_visible()
     line = canvas.page.evaluate("() => navigator.clipboard.readText()")
     first, *rest = shlex.split(line)
     assert first == "loragraph"
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "loragraph", *rest], cwd=served.work, capture_output=True, text=True, timeout=120
+        [sys.executable, "-P", "-m", "loragraph", *rest], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     assert len(list(served.out.rglob("by command-*.png"))) == 2

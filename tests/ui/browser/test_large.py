@@ -66,6 +66,21 @@ def test_a_thousand_nodes_can_be_worked_with(
     assert 0 < mounted(canvas) < 60
     shot(canvas, "thousand_nodes_near")
 
+    # Small, its settings are text; dragging that moves the node, a click on it zooms in to the field.
+    canvas.page.evaluate("() => window.__lg.view().zoomTo(0.42)")
+    rest(canvas)
+    text = canvas.node("n501").locator(".lg-sketch").first
+    expect(text).to_have_attribute("title", "Click to zoom in and edit")
+    x, y = canvas.centre(text)
+    canvas.drag((x, y), (x + 30, y + 20))
+    canvas.wait_for_graph("graph.nodes.n501.at[0] !== argument", large()["view"]["n501"]["at"][0])
+    assert zoom(canvas) < 0.5
+    canvas.press("Control+z")
+    canvas.page.mouse.click(*canvas.centre(text))
+    expect(canvas.widget("n501.prompt")).to_be_in_viewport()
+    rest(canvas)
+    assert zoom(canvas) == pytest.approx(1)
+
     # The wheel zooms where the pointer is, dragging pans.
     rest(canvas)
     before = zoom(canvas)

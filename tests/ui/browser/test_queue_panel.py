@@ -236,3 +236,34 @@ def test_a_run_before_all_that_waits_is_next_and_another_document_shows_its_own_
     assert next(record for record in records(served) if record.id == running).status == "running"
     gate.touch()
     expect(rows(canvas, "done")).to_have_count(2)
+
+
+@pytest.mark.parametrize("how", ["end", "cancel"])
+def test_the_next_run_of_this_page_is_shown_when_the_one_before_is_over(
+    canvas: CanvasPage, tmp_path: Path, how: str
+) -> None:
+    gate = tmp_path / "gate"
+    nodes: Nodes = {
+        "count": ("Work", {"steps": 4, "hold_at": 2, "gate": str(gate)}, {}),
+        "paint": ("Paint", {}, {"after": "count.count"}),
+    }
+    show(canvas, tmp_path, "queued", nodes, columns=2)
+    canvas.press_run()
+    first = wait_for_new_run(canvas, "")
+    wait_for_step(canvas, "count", 2)
+    canvas.type_into("paint.colours", "#111111")
+    canvas.press_run()
+    expect(canvas.notice("waits in the queue")).to_be_visible()
+    if how == "cancel":
+        canvas.page.get_by_test_id("cancel").click()
+        second = wait_for_new_run(canvas, first)
+        gate.touch()
+    else:
+        gate.touch()
+        second = wait_for_new_run(canvas, first)
+    canvas.wait_for_run("done")
+    assert shown_run(canvas) == second
+    wait_for_badge(canvas, "paint", "done")
+    expect(canvas.node("paint").get_by_test_id("tile")).to_have_attribute("title", "a #111111 square")
+    expect(canvas.page.locator(".lg-node-stale")).to_have_count(0)
+    expect(canvas.notice(re.compile("Done in"))).to_be_visible()

@@ -20,10 +20,11 @@ export const Setting = memo(function Setting({ field, node, problem }: SettingPr
   return <Widget field={field} value={valueOf(node, field)} node={node} problem={problem} onChange={change} />;
 });
 
+/** A click on it zooms in, until there is the widget; see usePointing. */
 export function Sketch({ field, node }: SettingProps) {
   const height = HEIGHTS[field.kind];
   return (
-    <div className={`lg-sketch ${height > HEIGHTS.text ? "tall" : ""}`} style={{ height }}>
+    <div className={`lg-sketch ${height > HEIGHTS.text ? "tall" : ""}`} style={{ height }} title="Click to zoom in and edit">
       <span>{field.name.replaceAll("_", " ")}</span>
       <span>{inWords(valueOf(node, field))}</span>
     </div>

@@ -49,6 +49,13 @@ export function useLooking(canvas: RefObject<HTMLElement | null>) {
       centre: () => view.toGraph([centre().x, centre().y]),
       zoom: () => flow.getZoom(),
       zoomTo: (zoom) => void flow.zoomTo(zoom, { duration: glide() }),
+      approach: (client, node) => {
+        const [x, y] = view.toGraph(client);
+        const { left, top, width } = frame();
+        const at = client[0] - left - x;
+        const shift = Math.max(MARGIN, Math.min(at + node.left, width - MARGIN - node.width)) - node.left;
+        void flow.setViewport({ x: shift, y: client[1] - top - y, zoom: 1 }, { duration: glide() });
+      },
       reveal: (ids) => show(ids, glide()),
       element: () => canvas.current!,
     };

@@ -83,7 +83,12 @@ function pointing(far: boolean, cancelClick: () => void) {
   const flowHandlers = {
     // React Flow keeps several that are selected, as they may be about to be dragged: a mere click means this one.
     onNodeClick: (event: MouseEvent, node: Node) => {
-      if (!event.ctrlKey && !event.metaKey && !event.shiftKey) useGraph.getState().select([node.id]);
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      useGraph.getState().select([node.id]);
+      // Text that stands for a setting can't be edited: come near enough for its field to be there.
+      if (useCanvas.getState().plain && (event.target as Element).closest(".lg-sketch")) {
+        view()?.approach([event.clientX, event.clientY], { left: node.position.x, width: node.width ?? 0 });
+      }
     },
     onPaneClick: () => {
       cancelClick();

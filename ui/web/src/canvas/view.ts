@@ -12,6 +12,8 @@ export interface View {
   reveal(ids?: Iterable<string>): void;
   /** Zoom about the middle of what is seen; 1 is 100%. */
   zoomTo(zoom: number): void;
+  /** Zoom to 100% about a place of the window that lies on a node, so that its whole width is seen. */
+  approach(client: Point, node: { left: number; width: number }): void;
   element(): HTMLElement;
 }
 

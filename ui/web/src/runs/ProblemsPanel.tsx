@@ -1,15 +1,19 @@
-/** What is wrong with the workflow; a click shows the node. */
-import { view } from "../canvas/view";
+/** What has failed in the shown run and what is wrong with the workflow; a click shows the node. */
+import { useShallow } from "zustand/react/shallow";
 import { Icon } from "../shell/icons";
 import { useGraph } from "../state/graph";
+import { useRuns } from "../state/runs";
 import type { Problem } from "../types";
+import { failures, reveal } from "./ending";
 
 export function ProblemsPanel() {
   const problems = useGraph((state) => state.problems);
   const nodes = useGraph((state) => state.graph.nodes);
-  if (!problems.length) return <p className="lg-side-empty">Nothing is wrong with this workflow.</p>;
+  const failed = useRuns(useShallow((state) => failures(state.nodes)));
+  if (!problems.length && !failed.length) return <p className="lg-side-empty">Nothing is wrong with this workflow.</p>;
   return (
     <ul className="lg-problem-list" data-testid="problems">
+      {failed.map((id) => <Failed key={`failed ${id}`} id={id} known={id in nodes} />)}
       {problems.map((problem, index) => {
         const known = problem.node !== null && problem.node in nodes;
         const said = <Said problem={problem} />;
@@ -23,9 +27,16 @@ export function ProblemsPanel() {
   );
 }
 
-function reveal(node: string): void {
-  useGraph.getState().select([node]);
-  view()?.reveal([node]);
+/** A node that failed in the shown run. */
+function Failed({ id, known }: { id: string; known: boolean }) {
+  const message = useRuns((state) => state.nodes[id]?.error ?? "");
+  const said = (
+    <>
+      <Icon name="error" size={15} />
+      <span><b>{id}<span className="lg-quiet"> · failed in this run</span></b><span>{message}</span></span>
+    </>
+  );
+  return <li data-failed={id}>{known ? <button type="button" onClick={() => reveal(id)} title="Show the node">{said}</button> : <div>{said}</div>}</li>;
 }
 
 function Said({ problem }: { problem: Problem }) {

@@ -5,6 +5,7 @@ import { late } from "../shell/late";
 import { useGraph } from "../state/graph";
 import { useRuns } from "../state/runs";
 import { type Panel, useShell } from "../state/shell";
+import { failures } from "./ending";
 import { isOver } from "./progress";
 import { ProblemsPanel } from "./ProblemsPanel";
 
@@ -27,7 +28,8 @@ function open(panel: Panel): void {
 function Opened({ panel }: { panel: Open }) {
   const unfinished = useRuns((state) => state.queue.filter((run) => !isOver(run)).length);
   const problems = useGraph((state) => state.problems.length);
-  const counts: Record<Open, number> = { queue: unfinished, gallery: 0, problems };
+  const failed = useRuns((state) => failures(state.nodes).length);
+  const counts: Record<Open, number> = { queue: unfinished, gallery: 0, problems: problems + failed };
   const move = (event: KeyboardEvent): void => {
     const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
     if (!step) return;

@@ -19,6 +19,7 @@ import { view } from "../canvas/view";
 import { recheck, watchGraph } from "./checking";
 import { chooseFirst, watchDocument } from "./choosing";
 import "./commands";
+import { goOn, sayEnding } from "./ending";
 import { onEnd, recover, refresh, setHidden, stopFollowing } from "./following";
 import { takeQueue } from "./submitting";
 import { makeServer } from "./transport";
@@ -107,7 +108,7 @@ export function connect(options: MountOptions): { setValue(text: string): void; 
     else if (!restored && first) await showText(first.text, first);
     if (closed) return;
     started = true;
-    stops.push(watchGraph(), tellChanges((text) => options.onChange(told = text)), onEnd(recheck), onEnd(sayWhy));
+    stops.push(watchGraph(), tellChanges((text) => options.onChange(told = text)), onEnd(recheck), onEnd(sayEnding), onEnd(goOn));
     await poll();
     await chooseFirst(restored);
     stops.push(watchDocument());
@@ -189,12 +190,6 @@ async function regain(): Promise<void> {
   useRuns.setState({ connection: "connected" });
   recover();
   recheck();
-}
-
-/** What no node can say: the run never began, or took the server's process down. */
-function sayWhy(run: RunRecord): void {
-  const told = Object.values(useRuns.getState().nodes).some((node) => node.state === "failed");
-  if (run.status === "failed" && run.error && !told) notify("error", `“${run.title || run.name}” has failed.`, { detail: run.error });
 }
 
 async function showText(text: string, place: Partial<First> = {}): Promise<void> {

@@ -114,6 +114,21 @@ describe("a shown run", () => {
     expect(useRuns.getState().queue[0]!.status).toBe("done");
   });
 
+  it("has its results when its end is told, and tells old from new", async () => {
+    serve(rest);
+    const told: [string, boolean, string[]][] = [];
+    const stop = onEnd((run, live) => told.push([run.id, live, Object.keys(useRuns.getState().results)]));
+    show(RECORD, { text: TEXT });
+    await vi.runAllTimersAsync();
+    show(DONE);
+    await vi.runAllTimersAsync();
+    show(DONE, { text: TEXT, live: true });
+    await vi.runAllTimersAsync();
+    stop();
+    expect(told.map(([, live]) => live)).toEqual([true, false, true]);
+    expect(told[0]![2]).toEqual(["a", "b"]);
+  });
+
   it("waits for the server to be back before it asks again", async () => {
     const seen = serve(async function* () {
       yield { events: [], run: RECORD };

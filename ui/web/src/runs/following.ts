@@ -4,6 +4,8 @@
  *
  *     show(record);                       // another run: the nodes start from nothing
  *     show(record, { text, keep: true }); // a new run of what is on the canvas: old results stay until new ones come
+ *
+ * `live` says of a run that may be over already that its end is news.
  */
 import { Lost, Refused, server } from "../server";
 import { useRuns } from "../state/runs";
@@ -24,15 +26,16 @@ let restart: AbortController | null = null;
 let behind = 0;
 const TOO_LONG_BEHIND = 4000;
 const FOREVER = 2 ** 31 - 1;
-const listeners = new Set<(run: RunRecord) => void>();
+type Listener = (run: RunRecord, live: boolean) => void;
+const listeners = new Set<Listener>();
 
-/** Be told when a run that is shown has ended while it was followed. */
-export function onEnd(listener: (run: RunRecord) => void): () => void {
+/** Be told when all of a shown run has been read and it is over; `live`: it ended while it was followed, not long ago. */
+export function onEnd(listener: Listener): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
 
-export function show(run: RunRecord | null, how: { text?: string; keep?: boolean } = {}): void {
+export function show(run: RunRecord | null, how: { text?: string; keep?: boolean; live?: boolean } = {}): void {
   reading?.abort();
   wanted.clear();
   last = behind = 0;
@@ -48,7 +51,7 @@ export function show(run: RunRecord | null, how: { text?: string; keep?: boolean
   const nodes = how.keep ? Object.fromEntries(Object.entries(before.nodes).filter(([, node]) => node.state === "done" || node.state === "cached")) : {};
   useRuns.setState({ shown: run, nodes: how.text ? waiting(nodes, how.text, run) : nodes, results: how.keep ? before.results : {} });
   remember(run.id);
-  void follow(run, how.text !== undefined, reading.signal);
+  void follow(run, how.text !== undefined, how.live ?? !isOver(run), reading.signal);
 }
 
 /** Follow no run any more; what is shown of it stays. */
@@ -91,7 +94,7 @@ export function refresh(run: RunRecord): void {
 
 let wake: (() => void) | null = null;
 
-async function follow(run: RunRecord, known: boolean, signal: AbortSignal): Promise<void> {
+async function follow(run: RunRecord, known: boolean, live: boolean, signal: AbortSignal): Promise<void> {
   let pause = 250;
   let filled = known || isOver(run);
   for (;;) {
@@ -114,8 +117,12 @@ async function follow(run: RunRecord, known: boolean, signal: AbortSignal): Prom
       if (signal.aborted) return;
       const { shown } = useRuns.getState();
       if (shown && isOver(shown) && last >= shown.last_seq) {
-        askResults(true);
-        for (const listener of listeners) listener(shown);
+        // A listener may show the next run: what this one made is there before that.
+        if (asking !== null) clearTimeout(asking);
+        asking = null;
+        await Promise.all([...fetching, fetchResults()]);
+        if (signal.aborted) return;
+        for (const listener of listeners) listener(shown, live);
         return;
       }
     } catch (error) {
@@ -177,6 +184,7 @@ function waiting(nodes: Record<string, NodeRun>, text: string, run: RunRecord, o
 
 const wanted = new Set<string>();
 let asking: ReturnType<typeof setTimeout> | null = null;
+const fetching = new Set<Promise<void>>();
 
 function askResults(now = false): void {
   if (asking !== null) {
@@ -185,7 +193,8 @@ function askResults(now = false): void {
   }
   asking = setTimeout(() => {
     asking = null;
-    void fetchResults();
+    const fetch = fetchResults().finally(() => fetching.delete(fetch));
+    fetching.add(fetch);
   }, now ? 0 : 40);
 }
 

@@ -13,7 +13,9 @@ import { dismiss, notify, useShell } from "../state/shell";
 import type { Graph, RunRecord } from "../types";
 import { unfinished } from "../widgets/draft";
 import { freshSeeds } from "../widgets/seeds";
+import { forgetFailure } from "./ending";
 import { show } from "./following";
+import { remember } from "./mine";
 import { downstream, participants } from "./participants";
 import { isOver } from "./progress";
 
@@ -51,6 +53,7 @@ async function submit(wanted: string[] | null, front = false): Promise<void> {
     return;
   }
   dismiss(complaint);
+  forgetFailure();
   const fresh = freshSeeds(graph, catalog);
   const text = toText(fresh);
   const open = half(fresh, wanted);
@@ -63,6 +66,7 @@ async function submit(wanted: string[] | null, front = false): Promise<void> {
   try {
     const { run } = await server().call<{ run: RunRecord }>("submit", { text, name: file.name, path: file.path, wanted, front });
     if (useGraph.getState().loads === loads) edit("new seeds", (now) => takeSeeds(now, graph, fresh));
+    remember({ id: run.id, loads, text });
     const { shown, queue } = useRuns.getState();
     useRuns.setState({ queue: [run, ...queue.filter((other) => other.id !== run.id)] });
     // While one run is watched, the next ones wait behind it in the queue.

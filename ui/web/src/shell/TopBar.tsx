@@ -5,8 +5,10 @@ import "../files/commands";
 import { DropZone } from "../files/DropZone";
 import { keepDrafts, offerDrafts } from "../files/drafts";
 import { watchFile } from "../files/watch";
+import { failures } from "../runs/ending";
 import { RunBar } from "../runs/RunBar";
 import { useGraph } from "../state/graph";
+import { useRuns } from "../state/runs";
 import { type Panel, type Theme, useShell } from "../state/shell";
 import "./commands";
 import { togglePalette } from "./commands";
@@ -109,7 +111,8 @@ function PanelToggle({ panel, icon, title, count = 0 }: { panel: Panel; icon: Ic
 
 function ProblemsToggle() {
   const problems = useGraph((state) => state.problems.length);
-  return <PanelToggle panel="problems" icon="problems" title="Problems" count={problems} />;
+  const failed = useRuns((state) => failures(state.nodes).length);
+  return <PanelToggle panel="problems" icon="problems" title="Problems" count={problems + failed} />;
 }
 
 const THEMES: [Theme, IconName, string][] = [["light", "sun", "Light"], ["dark", "moon", "Dark"], ["system", "monitor", "As the system"]];

@@ -1,1 +1,0 @@
-import{t as e}from"./browser-D1jlN59i.js";var t=e(((e,t)=>{t.exports={}}))();export{t as default};

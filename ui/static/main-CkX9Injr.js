@@ -1,0 +1,1 @@
+export{t as mount}from"./canvas-F8gRrz9I.js";
