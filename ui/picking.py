@@ -1,7 +1,7 @@
 """Files on the server, for the pickers on nodes: what lies in a folder, and what is found by a few letters.
 
     files(workspace, "lora", "style")            # every LoRA file in the workspace's folders with "style" in its path
-    files(workspace, "file", "", "/work/cats")   # what lies in that folder: folders first, then files
+    files(workspace, "file", "", "/flows/cats")   # what lies in that folder: folders first, then files
 
 An entry is {"path", "label", "detail", "kind", "size" (bytes), "modified" (seconds since 1970)}; its kind is what was
 looked for, or "folder" for one to look into.

@@ -9,7 +9,7 @@
 A path from a browser counts only where it really lies (links followed) in one of these folders and no part of it is
 hidden (begins with a dot):
 
-    workspace.inside("cats/tom.png")      # -> Path("/work/cats/tom.png")
+    workspace.inside("cats/tom.png")      # -> Path("/flows/cats/tom.png")
     workspace.inside("../../etc/passwd")  # raises BadInput, which names the folders that may be read
 """
 
