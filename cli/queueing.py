@@ -1,14 +1,9 @@
 """`loragraph run --queue`: put a run into the queue, work the queue if nobody does, and show the run until it ends."""
 
-import os
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..graph_runtime.keys import map_paths
@@ -18,6 +13,7 @@ from ..graph_runtime.run_queue import RunQueue, RunRecord
 from ..graph_runtime.sources import SourceError, resolve
 from ..graph_runtime.store import default_home
 from .common import CANCELLED, DONE, FAILED, WRONG, complain
+from .interrupts import interruptible
 from .running import Failures, check_devices, display_for, executor_on, files_in, first_device, summarize, usable
 
 if TYPE_CHECKING:
@@ -62,7 +58,8 @@ def run_queued(
         make = partial(_executor, in_process)
         lanes = Lanes(queue, registry, home=home, devices=devices, executor=make, until=run)
         try:
-            with _interrupts(lanes) as asked:
+            asked = threading.Event()
+            with interruptible(asked, lanes.pids, CANCELLING):
                 if not lanes.start():
                     complain(f"{run} waits in the queue, which another process works on {', '.join(devices)}")
                 failures = Failures()
@@ -134,29 +131,3 @@ def _follow(queue: RunQueue, run: str, display: "Display", failures: "Failures",
             if asked.is_set() and not told:
                 told = True
                 queue.cancel(run)
-
-
-@contextmanager
-def _interrupts(lanes: Lanes) -> Iterator[threading.Event]:
-    """Give the flag that the first Ctrl-C (or SIGTERM) sets; the second ends this process and its workers at once."""
-    asked = threading.Event()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
-            for pid in lanes.pids().values():
-                # A worker leads a process group of its own, with all that its node has started.
-                with suppress(OSError):
-                    os.killpg(pid, signal.SIGKILL)
-            os._exit(CANCELLED)
-        asked.set()
-        os.write(2, CANCELLING)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,14 +2,11 @@
 
 import os
 import re
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from ..graph_runtime import scheduler
@@ -18,6 +15,7 @@ from ..graph_runtime.executors.base import Executor
 from ..graph_runtime.modes import effective
 from ..graph_runtime.store import default_home
 from .common import CANCELLED, DONE, FAILED, WRONG, complain
+from .interrupts import interruptible
 from .progress import Display, JsonLines, LiveTable, PlainLines
 
 if TYPE_CHECKING:
@@ -56,7 +54,7 @@ def run_workflow(
     cancel = threading.Event()
     executor = executor_on(devices or (first_device(),), in_process)
     try:
-        with display, _interrupts(cancel, executor):
+        with display, interruptible(cancel, getattr(executor, "pids", dict), STOPPING):
             result = scheduler.run(
                 document, registry, home=home, out=out, executor=executor, on_event=on_event, cancel=cancel
             )
@@ -122,32 +120,6 @@ def executor_on(devices: tuple[str, ...], in_process: bool = False) -> Executor:
     from ..graph_runtime.executors.workers import WorkerExecutor
 
     return WorkerExecutor(devices=devices)
-
-
-@contextmanager
-def _interrupts(cancel: threading.Event, executor: Executor) -> Iterator[None]:
-    """Make the first Ctrl-C (or SIGTERM) cancel the run, and the second end this process and its workers at once."""
-    workers: Callable[[], dict[str, int]] = getattr(executor, "pids", dict)
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if cancel.is_set():
-            for pid in workers().values():
-                # A worker leads a process group of its own, with all that its node has started.
-                with suppress(OSError):
-                    os.killpg(pid, signal.SIGKILL)
-            os._exit(CANCELLED)
-        cancel.set()
-        os.write(2, STOPPING)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Failures:
