@@ -1,4 +1,4 @@
-"""The command line: `loragraph run | runs | validate | nodes | schema | ui | doctor`, a thin face on the runtime.
+"""The command line: `loragraph run | runs | lora | validate | nodes | schema | ui | doctor`: a thin face on the rest.
 
 Exit codes: 0 done, 1 a node failed, 2 the file or a setting is wrong, 130 cancelled. While a run goes on, what a person
 reads goes to standard error; results and `--events jsonl` go to standard output. Everything heavy is imported by the
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import runs
+from . import lora, runs
 from .common import CANCELLED, DONE, FAILED, WRONG, AsJson, Device, Home, complain, wrong_input_exits
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(runs.app, name="runs")
+app.add_typer(lora.app, name="lora")
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A workflow file (JSON).", show_default=False)]
 Set = Annotated[

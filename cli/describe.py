@@ -54,5 +54,5 @@ def _kind_of(field: dict[str, Any]) -> str:
     if "minimum" in field or "maximum" in field:
         kind += f" from {field.get('minimum', '-inf')} to {field.get('maximum', 'inf')}"
     if reads := field.get("x-reads"):
-        kind = f"path of a {reads}"
+        kind = f"path of a {'LoRA file' if reads == 'lora' else reads}"
     return kind

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from PIL.Image import Image
 
-from .adapters import Use, applied
+from .adapters import AnyUse, applied, engine_of
 from .errors import SettingError
 from .families import Family
 
@@ -34,7 +34,7 @@ def sample(
     height: int = 0,
     negative: str | None = None,
     batch: int = 8,
-    adapters: Sequence[Use | tuple[str, str, float]] = (),
+    adapters: Sequence[AnyUse] = (),
     on_step: OnStep | None = None,
     preview: OnPreview | None = None,
     preview_every: int = 4,
@@ -44,7 +44,8 @@ def sample(
     Args:
         seed: picture i uses seed + i. steps, width, height: 0 means the model's own (its card). Sizes in pixels.
         guidance, negative: None means the model's own. batch: pictures drawn at once.
-        adapters: (path, sha256, strength), summed; the pipeline is back to the bare base afterwards.
+        adapters: `adapters.Use`, or (path, sha256, strength); the pipeline is back to the bare base afterwards. Each
+            may have a schedule over the steps, and may be for some of the prompts only.
         on_step: called with (steps done, steps in all over all batches, packed latents); may raise to stop.
         preview: called every `preview_every` steps with (index of the batch's first picture, half-drawn pictures).
 
@@ -52,7 +53,7 @@ def sample(
         SettingError: a size that the model cannot draw, or a number out of range.
         LoraFileError, LoraMismatch: see `adapters`.
     """
-    with applied(pipeline, adapters):
+    with applied(pipeline, adapters, len(prompts)):
         return draw(
             pipeline,
             family,
@@ -98,26 +99,34 @@ def draw(
     firsts = range(0, len(prompts), batch)
     total = steps * len(firsts)
     pictures: list[Image] = []
+    engine = engine_of(pipeline)
     for part, first in enumerate(firsts):
+        chosen = list(prompts[first : first + batch])
 
         def report(step: int, latents: torch.Tensor, part: int = part, first: int = first) -> None:
+            if step < steps:
+                engine.step(step, steps)
             if on_step is not None:
                 on_step(part * steps + step, total, latents)
             if preview is not None and step % preview_every == 0 and step < steps:
                 preview(first, family.decode_latents(pipeline, latents, width, height))
 
-        chosen = list(prompts[first : first + batch])
-        pictures += family.draw(
-            pipeline,
-            chosen,
-            seeds=[seed + first + index for index in range(len(chosen))],
-            steps=steps,
-            guidance=guidance,
-            width=width,
-            height=height,
-            negative=negative,
-            on_step=report,
-        )
+        engine.batch(range(first, first + len(chosen)))
+        engine.step(0, steps)
+        try:
+            pictures += family.draw(
+                pipeline,
+                chosen,
+                seeds=[seed + first + index for index in range(len(chosen))],
+                steps=steps,
+                guidance=guidance,
+                width=width,
+                height=height,
+                negative=negative,
+                on_step=report,
+            )
+        finally:
+            engine.rest()
     return pictures
 
 

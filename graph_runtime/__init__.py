@@ -21,6 +21,7 @@ from .errors import (
     WorkerDied,
 )
 from .markers import (
+    Advanced,
     Choices,
     Colour,
     InputFile,
@@ -50,13 +51,16 @@ from .values import (
     LoRA,
     Picture,
     Record,
+    Schedule,
     Shape,
+    Table,
     Value,
     Videos,
 )
 
 __all__ = [
     "Adapter",
+    "Advanced",
     "BadInput",
     "Base",
     "Cancelled",
@@ -90,11 +94,13 @@ __all__ = [
     "RegionPainter",
     "Regions",
     "Registry",
+    "Schedule",
     "Seed",
     "Shape",
     "Slider",
     "Socket",
     "Suggestions",
+    "Table",
     "Value",
     "Videos",
     "WorkerDied",

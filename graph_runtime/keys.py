@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from .document import Document
     from .registry import Registry
 
+BESIDE_A_LORA = "adapter_config.json"
+"""Where PEFT saves what its weights are to be multiplied by; the folder's name stands for such a LoRA's own."""
+
 _SCHEME = "loragraph-key/1"
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 
@@ -139,15 +142,19 @@ def read_files(
     files: dict[str, Any] = {}
     for name in node_type.reads if not problems else ():
         try:
-            files[name] = map_paths(resolved[name], lambda path: _content(path, fingerprints, known))
+            kind = node_type.reads[name]
+            files[name] = map_paths(resolved[name], partial(_content, kind, fingerprints, known))
         except OSError as error:
             said = f"it cannot be read: {error.strerror or error} ({error.filename or resolved[name]})."
             problems.append(Problem(node, name, settings.get(name), said))
     return resolved, files, problems
 
 
-def _content(path: str, fingerprints: Fingerprints, known: dict[str, str]) -> str:
+def _content(kind: Kind, fingerprints: Fingerprints, known: dict[str, str], path: str) -> str:
     found = known.get(path)
     if found is None:
         found = known[path] = f"{fingerprints.of(path)} {Path(path).name}"
-    return found
+    beside = Path(path).with_name(BESIDE_A_LORA)
+    if kind != "lora" or not beside.is_file():
+        return found
+    return f"{found} in {beside.parent.name} with {_content('file', fingerprints, known, str(beside))}"

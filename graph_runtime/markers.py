@@ -9,8 +9,9 @@
     source: Annotated[ModelSource, Suggestions("embedded:emoji")] = "embedded:emoji"
 
 `Range`, `Choices`, `Seed` and `Colour` are checked; the others only tell the form which widget to draw (`x-widget`,
-`x-step` in the JSON Schema) and what to offer (`examples`). `Reads` says that the setting is the path of something
-whose *content* counts: it must exist, it becomes part of the node's key, and the node gets the absolute path.
+`x-step` in the JSON Schema), what to offer (`examples`), and that most leave the setting as it is (`Advanced`). `Reads`
+says that the setting is the path of something whose *content* counts: it must exist, it becomes part of the node's key,
+and the node gets the absolute path.
 The region painter has a module of its own, `regions`.
 """
 
@@ -30,7 +31,7 @@ from .errors import did_you_mean, show
 LARGEST_SEED = 2**53 - 1
 """The largest whole number that every JSON reader, a browser's included, keeps exactly (RFC 8259, section 6)."""
 
-Kind: TypeAlias = Literal["file", "folder", "model"]
+Kind: TypeAlias = Literal["file", "folder", "model", "lora"]
 
 _COLOUR = re.compile("^#[0-9a-fA-F]{6}$")
 _SHORT_COLOUR = re.compile("#?[0-9a-fA-F]{3}|[0-9a-fA-F]{6}")
@@ -151,6 +152,14 @@ class Multiline(_Hint):
         return {"x-widget": "multiline"}
 
 
+@dataclass(frozen=True)
+class Advanced(_Hint):
+    """Most leave the setting as it is, so the form shows it on demand, or once it has been written."""
+
+    def extra(self) -> dict[str, Any]:
+        return {"x-advanced": True}
+
+
 class _SeedHint(_Hint):
     def extra(self) -> dict[str, Any]:
         return {"x-widget": "seed"}
@@ -174,7 +183,10 @@ class _LoRAHint(_Hint):
 
 @dataclass(frozen=True)
 class Reads(_Hint):
-    """The setting names a file, a folder, or a model (either of the two) whose content is part of the node's key."""
+    """The setting names a file, a folder, or a model (either of the two) whose content is part of the node's key.
+
+    A LoRA is a file; the settings that PEFT saves beside it count as well.
+    """
 
     kind: Kind
 
@@ -184,5 +196,5 @@ class Reads(_Hint):
 
 InputFile: TypeAlias = Annotated[str, Reads("file")]
 InputFolder: TypeAlias = Annotated[str, Reads("folder")]
-InputLoRA: TypeAlias = Annotated[str, Reads("file"), _LoRAHint()]
+InputLoRA: TypeAlias = Annotated[str, Reads("lora"), _LoRAHint()]
 ModelSource: TypeAlias = Annotated[str, Reads("model")]

@@ -60,7 +60,7 @@ def resolve(text: str, kind: Kind = "file", folder: Path | None = None) -> Path:
             elsewhere = Path.cwd() / text
             also = f", nor {elsewhere}" if scheme is None and elsewhere != path else ""
             raise SourceError(f"{said}{also}).", _missing(text, kind, path, elsewhere))
-        if kind == "file" and not path.is_file():
+        if kind in ("file", "lora") and not path.is_file():
             raise SourceError(f"{path} is not a file.", "Name a file inside it." if path.is_dir() else "")
         if kind == "folder" and not path.is_dir():
             raise SourceError(f"{path} is not a folder.", "Name the folder that it lies in.")
@@ -71,7 +71,7 @@ def resolve(text: str, kind: Kind = "file", folder: Path | None = None) -> Path:
     return path
 
 
-_NOUNS: dict[Kind, str] = {"file": "file", "folder": "folder", "model": "model"}
+_NOUNS: dict[Kind, str] = {"file": "file", "folder": "folder", "model": "model", "lora": "LoRA file"}
 
 
 def _from_scheme(scheme: str, name: str) -> Path:

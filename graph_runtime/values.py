@@ -2,7 +2,7 @@
 
 A value is a pydantic model that can be written as JSON, so it can be hashed, kept on disk, and sent to another process.
 A `Base` says which checkpoint and which adapters, a `LoRA` is a file and its hash, `Images` and `Videos` are files,
-`Entities` say what is to be where in a picture:
+`Entities` say what is to be where in a picture, a `Table` is read by people:
 
     >>> lora = LoRA(file=FileRef(path="/a.safetensors", sha256="00", size=1), family="flux", rank=4, modules=2)
     >>> load(dump(lora)) == lora
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, model_validator
 
 _KINDS: dict[str, type[Value]] = {}
 
@@ -71,20 +71,46 @@ class FileRef(Record):
 
 
 class LoRA(Value):
-    """A LoRA file: the model family it fits, its (largest) rank, and how many modules it changes."""
+    """A LoRA file: the model family it fits, its (largest) rank, and how many modules it changes.
+
+    `dialect` is the layout of the file, in a word. How to read it is part of what it is: `alpha` is the one that its
+    user gave (None: what the file says), and `partial` allows keys that find no meaning.
+    """
 
     file: FileRef
     family: str
     rank: int
     modules: int
     title: str = ""
+    dialect: str = ""
+    alpha: float | None = None
+    partial: bool = False
+
+
+class Schedule(Record):
+    """When an adapter is on: from the share `start` of the sampling steps to the share `end`, 0 to 1.
+
+    Between them its strength goes along the `curve` from the adapter's own to `end_strength` (None: it stays).
+    """
+
+    start: float = 0.0
+    end: float = 1.0
+    end_strength: float | None = None
+    curve: str = "constant"
 
 
 class Adapter(Record):
-    """A LoRA as it sits on a base: with its strength."""
+    """A LoRA as it sits on a base: with its strength, and whatever narrows it down.
+
+    `blocks` gives parts of the model strengths of their own ("" for none). `lines` are the lines of the prompt that it
+    is for, counted from 1 (none: all of them).
+    """
 
     lora: LoRA
     strength: float
+    blocks: str = ""
+    schedule: Schedule | None = None
+    lines: tuple[int, ...] = ()
 
 
 class Base(Value):
@@ -99,9 +125,22 @@ class Base(Value):
     dtype: str
     adapters: tuple[Adapter, ...] = ()
 
-    def with_adapter(self, lora: LoRA, strength: float) -> Self:
+    def with_adapter(
+        self,
+        lora: LoRA,
+        strength: float,
+        *,
+        blocks: str = "",
+        schedule: Schedule | None = None,
+        lines: tuple[int, ...] = (),
+    ) -> Self:
         """Return this base with one more adapter; the original is unchanged."""
-        return self.model_copy(update={"adapters": (*self.adapters, Adapter(lora=lora, strength=strength))})
+        new = Adapter(lora=lora, strength=strength, blocks=blocks, schedule=schedule, lines=lines)
+        return self.with_adapters((*self.adapters, new))
+
+    def with_adapters(self, adapters: tuple[Adapter, ...]) -> Self:
+        """Return this base with these adapters in place of its own."""
+        return self.model_copy(update={"adapters": adapters})
 
 
 class Item(Record):
@@ -188,6 +227,25 @@ class Entities(Value):
     width: int
     height: int
     entities: tuple[Entity, ...]
+
+
+class Table(Value):
+    """Figures to be read: a cell is a text, a number, or None where there is nothing to say.
+
+    >>> Table(title="Two blocks", columns=("block", "norm"), rows=(("0", 1.5), ("1", None))).rows[1]
+    ('1', None)
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | int | float | None, ...], ...]
+
+    @model_validator(mode="after")
+    def _has_a_cell_for_each_column(self) -> Self:
+        for number, row in enumerate(self.rows, start=1):
+            if len(row) != len(self.columns):
+                raise ValueError(f"row {number} has {len(row)} cells for {len(self.columns)} columns")
+        return self
 
 
 def kinds() -> dict[str, type[Value]]:

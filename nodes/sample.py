@@ -32,9 +32,12 @@ def sample(
     Picture number i is drawn from seed + i, whatever the batch size. For steps, guidance, width and height, 0 means the
     model's own; an empty negative prompt does too.
     """
-    prompts = [line.strip() for line in prompt.splitlines() if line.strip() for _ in range(count)]
-    if not prompts:
+    written = [line.strip() for line in prompt.splitlines() if line.strip()]
+    if not written:
         raise BadInput("the prompt is empty; write one prompt on each line.", field="prompt", value=prompt)
+    prompts = [line for line in written for _ in range(count)]
+    lines = [number for number in range(1, len(written) + 1) for _ in range(count)]
+    adapters = adapters_of(base, lines)
     family, pipeline = pipeline_of(base, ctx)
     from ..diffusion import sampling
 
@@ -61,7 +64,7 @@ def sample(
             height=height,
             negative=negative_prompt or None,
             batch=batch_size,
-            adapters=adapters_of(base),
+            adapters=adapters,
             on_step=on_step,
             preview=on_preview,
         )
@@ -71,21 +74,35 @@ def sample(
         "negative_prompt": negative_prompt,
         "steps": steps or family.card(pipeline).steps,
         "guidance": guidance,
-        "loras": [_about(adapter) for adapter in base.adapters],
     }
     pictures = [_keep(image, ctx.folder / f"{i:04d}.png") for i, image in enumerate(drawn)]
     return Images(
         items=tuple(
             Picture(
-                file=FileRef.of(path), width=w, height=h, caption=prompts[i], settings={**settings, "seed": seed + i}
+                file=FileRef.of(path),
+                width=w,
+                height=h,
+                caption=prompts[i],
+                settings={**settings, "seed": seed + i, "loras": _about(base, lines[i])},
             )
             for i, (path, w, h) in enumerate(pictures)
         )
     )
 
 
-def _about(adapter: Adapter) -> dict[str, Any]:
-    return {"title": adapter.lora.title, "sha256": adapter.lora.file.sha256, "strength": adapter.strength}
+def _about(base: Base, line: int) -> list[Any]:
+    """Return what a picture of a line says of the LoRAs that it was drawn with."""
+    return [_told(adapter) for adapter in base.adapters if not adapter.lines or line in adapter.lines]
+
+
+def _told(adapter: Adapter) -> dict[str, Any]:
+    lora = adapter.lora
+    about: dict[str, Any] = {"title": lora.title, "sha256": lora.file.sha256, "strength": adapter.strength}
+    if adapter.blocks:
+        about["blocks"] = adapter.blocks
+    if adapter.schedule is not None:
+        about["schedule"] = adapter.schedule.model_dump()
+    return about
 
 
 def _keep(image: Any, path: Path) -> tuple[Path, int, int]:

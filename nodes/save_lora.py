@@ -2,27 +2,64 @@
 
 import shutil
 from pathlib import Path
+from typing import Annotated
 
 from ..graph_runtime.context import Context
+from ..graph_runtime.errors import BadInput
+from ..graph_runtime.markers import Choices
 from ..graph_runtime.node import node
 from ..graph_runtime.values import FileRef, LoRA
+from .convert_lora import DIALECTS
+from .lora_values import warn
 from .saving import NumberedFiles, checked_name
+from .words import blaming
+
+AS_IT_IS = "as it is"
 
 
-@node(category="LoRA", version=1, cache=False)
-def save_lora(lora: LoRA, name: str = "lora", *, ctx: Context) -> None:
-    """Save the LoRA as `name-0001.safetensors` in the run's output folder, in the layout that diffusers loads.
+@node(category="LoRA", version=1, cache=False, device=True)
+def save_lora(
+    lora: LoRA,
+    name: str = "lora",
+    format: Annotated[str, Choices(AS_IT_IS, *DIALECTS)] = AS_IT_IS,
+    *,
+    ctx: Context,
+) -> None:
+    """Save the LoRA as `name-0001.safetensors` in the run's output folder.
 
-    No file is overwritten; the very same LoRA, saved under this name before, is not written again.
+    `format`: the file as it is, or in the layout of ConvertLoRA. No file is overwritten; the very same LoRA, saved
+    under this name before, is not written again.
     """
     name = checked_name(name)
-    for path in sorted(ctx.out.glob("*.safetensors")):
-        if path.name.startswith(name + "-") and path.stat().st_size == lora.file.size and _same(path, lora.file):
-            ctx.log.info("already there: %s", path)
-            return
     source = Path(lora.file.path)
-    path, _ = NumberedFiles(ctx.out, name, ".safetensors").add(lambda partial: _copy(source, partial))
-    ctx.log.info("saved %s (rank %d, %d modules)", path, lora.rank, lora.modules)
+    if format == AS_IT_IS:
+        if lora.alpha is not None:
+            raise BadInput(
+                f"the LoRA was loaded with alpha {lora.alpha:g}, which its file doesn't say; "
+                f"choose {', '.join(DIALECTS[:-1])} or {DIALECTS[-1]}, which have the scale in them.",
+                "format",
+                format,
+            )
+        for path in sorted(ctx.out.glob("*.safetensors")):
+            if path.name.startswith(name + "-") and path.stat().st_size == lora.file.size and _same(path, lora.file):
+                ctx.log.info("already there: %s", path)
+                return
+    else:
+        source = _converted(lora, format, ctx)
+    path, new = NumberedFiles(ctx.out, name, ".safetensors").add(lambda partial: _copy(source, partial))
+    said = "saved %s (rank %d, %d modules)" if new else "already there: %s (rank %d, %d modules)"
+    ctx.log.info(said, path, lora.rank, lora.modules)
+
+
+def _converted(lora: LoRA, to: str, ctx: Context) -> Path:
+    from ..diffusion.lora import jobs
+
+    with blaming("lora", lora.file.path):
+        converted = jobs.convert_file(
+            lora.file.path, ctx.folder / f"{to}.safetensors", to, alpha=lora.alpha, partial=lora.partial
+        )
+    warn(ctx, converted.warnings)
+    return Path(converted.path)
 
 
 def _same(path: Path, file: FileRef) -> bool:

@@ -8,7 +8,8 @@ from ..graph_runtime.errors import BadInput, Cancelled
 from ..graph_runtime.markers import Choices, Multiline, Range, Seed
 from ..graph_runtime.node import node
 from ..graph_runtime.values import Base, Dataset, FileRef, LoRA
-from .models import adapters_of, pipeline_of
+from .lora_values import lora_of
+from .models import adapters_of, pipeline_of, steady
 from .words import blaming
 
 
@@ -45,7 +46,7 @@ def train_lora(
     After `warmup` steps the learning rate falls along a cosine. A preview draws each line of `preview_prompt`.
     """
     from ..diffusion.errors import TrainingStopped
-    from ..diffusion.lora.files import inspect
+    from ..diffusion.lora import reading
     from ..diffusion.training.config import TrainConfig
 
     if not dataset.items:
@@ -57,6 +58,7 @@ def train_lora(
             "preview_prompt",
             preview_prompt,
         )
+    steady(base, "trained on")
     config = TrainConfig(
         rank=rank,
         alpha=alpha or float(rank),
@@ -104,9 +106,7 @@ def train_lora(
             )
     except TrainingStopped as stopped:
         raise Cancelled(str(stopped)) from stopped
-    info = inspect(path)
-    title = f"rank {rank}, {steps} steps"
-    return LoRA(file=FileRef.of(path), family=info.family, rank=info.rank, modules=info.modules, title=title)
+    return lora_of(path, reading.inspect(path), f"rank {rank}, {steps} steps")
 
 
 def _unchanged(file: FileRef) -> None:

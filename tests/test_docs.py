@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import loragraph
+from loragraph.diffusion.lora.dialects import DIALECTS
+from loragraph.diffusion.lora.merge_module import METHODS
 from loragraph.graph_runtime import Registry
 from loragraph.graph_runtime.document import load
 
@@ -18,6 +20,17 @@ def test_the_workflow_page_shows_a_workflow_that_loads(tmp_path: Path) -> None:
     file = tmp_path / "shown.json"
     file.write_text(shown)
     assert "train" in load(file, Registry.installed()).nodes
+
+
+def test_the_lora_page_names_every_node_every_dialect_and_every_way_to_merge() -> None:
+    page = (ROOT / "docs" / "lora.md").read_text()
+    tables = re.findall(r"^\|.*?\n\n", page, re.DOTALL | re.MULTILINE)
+    firsts = [re.findall(r"^\| (.*?) \|", table, re.MULTILINE)[1:] for table in tables]
+    named = {name for cell in firsts[0] for name in cell.split(", ")}
+    assert named == {node.name for node in Registry.installed().all() if node.category == "LoRA"}
+    words = [[cell.strip("`") for cell in first] for first in firsts]
+    assert sorted(words[1]) == sorted({dialect.name for dialect in DIALECTS})
+    assert list(METHODS) in words
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -24,6 +24,7 @@ LOOKS = {
     "Images": ("#2f9461", "circle"),
     "Entities": ("#8a63d2", "triangle"),
     "Videos": ("#1d92a8", "pentagon"),
+    "Table": ("#6f7f2e", "cross"),
 }
 """Colours that stand out (3:1 and more) from white and from near-black alike."""
 

@@ -12,9 +12,9 @@ setting gets:
     multiline  text marked Multiline()                     json       everything else
     text       any other text
 
-    >>> from loragraph.nodes import apply_lora
-    >>> [(field.name, field.kind, field.info) for field in fields(apply_lora)]
-    [('strength', 'slider', '-4 to 4')]
+    >>> from loragraph.nodes import load_base
+    >>> [(field.name, field.kind, field.info) for field in fields(load_base)]
+    [('source', 'model', ''), ('dtype', 'choice', '')]
 
 `Field.to_dict()` is the `Field` of `ui/web/src/types.ts`, name for name.
 """
@@ -54,7 +54,8 @@ class Field:
     """One setting as the canvas shows it. `default` is None and `required` True where the node type has no default.
 
     `whole` is true for whole numbers; `minimum`, `maximum` and `step` are those of the number, None where there are
-    none; `suggestions` are values worth offering; `info` says in a line what belongs here.
+    none; `suggestions` are values worth offering; `info` says in a line what belongs here. An `advanced` setting is
+    shown on demand.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Field:
     choices: tuple[Any, ...] = ()
     suggestions: tuple[str, ...] = ()
     info: str = ""
+    advanced: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the field as JSON-able data."""
@@ -105,6 +107,7 @@ def _field(name: str, part: Mapping[str, Any], required: bool, told: str) -> Fie
         choices=tuple(part["enum"] if "enum" in part else [part["const"]] if "const" in part else ()),
         suggestions=tuple(map(str, part.get("examples", ()))),
         info=_info(part, kind, told),
+        advanced=part.get("x-advanced", False),
     )
 
 

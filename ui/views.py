@@ -13,14 +13,29 @@ from pathlib import Path
 from typing import Any
 
 from ..graph_runtime import values
-from ..graph_runtime.values import Base, Clip, Dataset, Entities, Images, LoRA, Picture, Value, Videos
+from ..graph_runtime.values import (
+    Adapter,
+    Base,
+    Clip,
+    Dataset,
+    Entities,
+    Images,
+    LoRA,
+    Picture,
+    Table,
+    Value,
+    Videos,
+)
 from .pictures import PICTURES, VIDEOS, about
 
 SHOWN = 200
 """So many pictures of one output are told; `count` is how many there are."""
 
+ROWS = 2000
+"""So many rows of a table are told; `count` is how many there are."""
+
 LONGEST, MOST = 300, 40
-"""Characters of one fact, and facts of one value."""
+"""Characters of one fact or cell, and facts of one value."""
 
 View = dict[str, Any]
 
@@ -44,6 +59,17 @@ def view_of(name: str, value: Value) -> View:
             "size": value.file.size,
             "sha256": value.file.sha256,
             "path": value.file.path,
+            "dialect": value.dialect,
+            "alpha": value.alpha,
+        }
+    if isinstance(value, Table):
+        return {
+            "kind": "table",
+            "name": name,
+            "title": value.title,
+            "columns": list(value.columns),
+            "rows": [[_short(cell) for cell in row] for row in value.rows[:ROWS]],
+            "count": len(value.rows),
         }
     if isinstance(value, Dataset):
         items = [{**_bare(item.file.path), "caption": item.caption} for item in value.items[:SHOWN]]
@@ -91,9 +117,7 @@ def _bare(path: str) -> View:
 
 def _facts(value: Value) -> View:
     if isinstance(value, Base):
-        adapters = [
-            f"{each.lora.title or Path(each.lora.file.path).stem} × {each.strength:g}" for each in value.adapters
-        ]
+        adapters = [_adapter(each) for each in value.adapters]
         return {
             "model": value.source,
             "family": value.family,
@@ -111,9 +135,27 @@ def _facts(value: Value) -> View:
         elif isinstance(part, list) and len(part) > 6:
             found[name] = f"{len(part)} of them"
         else:
-            text = part if isinstance(part, str) else None
-            found[name] = f"{text[: LONGEST - 1]}…" if text and len(text) > LONGEST else part
+            found[name] = _short(part)
     return found
+
+
+def _short(part: Any) -> Any:
+    """Return a text that is too long to be shown without its end, anything else as it is."""
+    return f"{part[: LONGEST - 1]}…" if isinstance(part, str) and len(part) > LONGEST else part
+
+
+def _adapter(adapter: Adapter) -> str:
+    """Return a LoRA on a base as it is told: what it is called, how strong it is, where, when and for whom."""
+    told = f"{adapter.lora.title or Path(adapter.lora.file.path).stem} × {adapter.strength:g}"
+    more = [adapter.blocks] if adapter.blocks else []
+    if adapter.schedule is not None:
+        when = adapter.schedule
+        more.append(f"{when.start:.0%} to {when.end:.0%} of the steps")
+        if when.end_strength is not None:
+            more.append(f"{when.curve} to × {when.end_strength:g}")
+    if adapter.lines:
+        more.append(f"line{'s' * (len(adapter.lines) > 1)} {', '.join(map(str, adapter.lines))}")
+    return f"{told} ({'; '.join(more)})" if more else told
 
 
 def _seen(value: Value) -> list[View]:

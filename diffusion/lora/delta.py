@@ -211,18 +211,21 @@ class Kronecker:
         out = a * c if self.selected is None else sum(last - first for first, last in self.selected)
         return (out, b * d, *kernel)
 
-    def dense(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Return the change at strength 1."""
+    def factors(self, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """Return (W1 [a, b], W2 [c, d, *kernel]) without the scale."""
         if self.w1 is not None:
             first = self.w1.to(dtype)
         else:
             assert self.w1_a is not None and self.w1_b is not None
             first = self.w1_a.to(dtype) @ self.w1_b.to(dtype)
         if self.w2 is not None:
-            second = self.w2.to(dtype)
-        else:
-            assert self.w2_a is not None and self.w2_b is not None
-            second = _factor(self.w2_a, self.w2_b, self.t2, dtype).reshape(self._second())
+            return first, self.w2.to(dtype)
+        assert self.w2_a is not None and self.w2_b is not None
+        return first, _factor(self.w2_a, self.w2_b, self.t2, dtype).reshape(self._second())
+
+    def dense(self, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return the change at strength 1."""
+        first, second = self.factors(dtype)
         first = first.reshape(*first.shape, *(1 for _ in second.shape[2:]))
         whole = torch.kron(first, second.contiguous()) * self.scale
         return whole if self.selected is None else take(whole, self.selected)

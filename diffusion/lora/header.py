@@ -110,10 +110,19 @@ def read(path: str | Path, error: type[DiffusionError] = DiffusionError) -> Head
     except OSError as problem:
         raise error(f"{path} cannot be read: {problem.strerror or problem}. Check the path.") from problem
     try:
-        described = json.loads(raw)
+        described = json.loads(raw, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as problem:
         raise error(f"{path} has a corrupt header: {problem}. Download it again.") from problem
     return _check(path, size, 8 + length, described, error)
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A table of JSON, whose names must differ: of two tensors with one name, one would be lost without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
+        raise ValueError(f"{twice} is there twice")
+    return found
 
 
 def _impostor(start: bytes) -> str | None:
@@ -133,7 +142,12 @@ def _check(path: Path, size: int, data: int, described: object, error: type[Diff
     last = max((entry.end for entry in tensors.values()), default=data)
     if last > size:
         raise error(f"{path} is truncated: {size:,} of {last:,} bytes are there. Download it again.")
-    if sum(entry.end - entry.begin for entry in tensors.values()) != size - data:
+    at = data
+    for entry in sorted(tensors.values(), key=lambda entry: (entry.begin, entry.end)):
+        if entry.begin != at:
+            raise error(f"{path} is corrupt: its tensors overlap, or leave holes. Download it again.")
+        at = entry.end
+    if at != size:
         raise error(f"{path} is corrupt: its tensors do not fill the file. Download it again.")
     return Header(tensors, metadata)
 
@@ -144,8 +158,8 @@ def _entries(described: object, data: int) -> tuple[dict[str, Entry], dict[str, 
     metadata = described.pop("__metadata__", None) or {}
     tensors = {}
     for name, entry in described.items():
-        shape = tuple(int(length) for length in entry["shape"])
-        begin, end = (int(offset) for offset in entry["data_offsets"])
+        shape = tuple(_whole(length, name) for length in entry["shape"])
+        begin, end = (_whole(offset, name) for offset in entry["data_offsets"])
         width = SIZES.get(entry["dtype"])
         if not 0 <= begin <= end or min(shape, default=0) < 0:
             raise ValueError(f"{name} has no place in the file")
@@ -153,3 +167,32 @@ def _entries(described: object, data: int) -> tuple[dict[str, Entry], dict[str, 
             raise ValueError(f"{name} has another size than its shape says")
         tensors[name] = Entry(str(entry["dtype"]), shape, data + begin, data + end)
     return tensors, {str(key): str(value) for key, value in metadata.items()}
+
+
+def _whole(number: object, name: str) -> int:
+    if type(number) is not int:
+        raise ValueError(f"{name} has a size that is no whole number")
+    return number
+
+
+def scalar(path: str | Path, key: str, entry: Entry, error: type[DiffusionError] = DiffusionError) -> float:
+    """Return the number that a tensor of one element is, from its few bytes.
+
+    Raises:
+        error: it is none, or of a dtype that is no float.
+    """
+    code = {"F64": "<d", "F32": "<f", "F16": "<e", "BF16": "<f"}.get(entry.dtype)
+    if code is None or entry.end - entry.begin != SIZES[entry.dtype]:
+        raise error(f"{path} is damaged: {key} is not one number.")
+    try:
+        with open(path, "rb") as file:
+            file.seek(entry.begin)
+            raw = file.read(entry.end - entry.begin)
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror or problem}. Check the path.") from problem
+    if entry.dtype == "BF16":
+        raw = b"\0\0" + raw  # a bfloat16 is the upper half of a float32
+    try:
+        return float(struct.unpack(code, raw)[0])
+    except struct.error as problem:
+        raise error(f"{path} was changed while it was read. Try again.") from problem

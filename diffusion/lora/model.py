@@ -63,9 +63,11 @@ class Change:
             start = start + strength * (self.set_weight.to(exact) - start)
         if self.delta is None:
             return start
+        # a 1x1 kernel or a flattened one is the same numbers in another shape
+        dense = self.delta.dense(exact).reshape(start.shape)
         if self.magnitude is None:
-            return start + strength * self.delta.dense(exact)
-        moved = start + self.delta.dense(exact)
+            return start + strength * dense
+        moved = start + dense
         return start + strength * (renormed(moved, self.magnitude) - start)
 
 

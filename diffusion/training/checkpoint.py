@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from ..errors import DiffusionError
 from ..lora import header
-from ..lora.weights import save_atomically
+from ..lora.atomic import save_tensors
 
 logger = logging.getLogger(__name__)
 FILE_NAME = "checkpoint.safetensors"
@@ -31,7 +31,7 @@ def save(
     for name, value in parameters.items():
         for moment in MOMENTS:
             tensors[f"{moment}/{name}"] = optimizer.state[value][moment]
-    save_atomically(tensors, folder / FILE_NAME, {"step": str(step), "run": run})
+    save_tensors(tensors, folder / FILE_NAME, {"step": str(step), "run": run})
 
 
 def restore(

@@ -26,11 +26,12 @@ from PIL.Image import Image
 
 from .. import adapters as attached
 from .. import families
-from ..adapters import Use, total_strengths
+from ..adapters import AnyUse, Use, identity, steady
 from ..errors import SettingError, TrainingDiverged, TrainingStopped, few, nearest
 from ..families import Conditioning, Family
-from ..lora import weights
-from ..lora.weights import Pair
+from ..lora import names, writing
+from ..lora.lineage import Lineage, Part
+from ..lora.model import plain
 from ..sampling import check_size, draw
 from . import checkpoint, schedule
 from .config import TrainConfig
@@ -50,7 +51,7 @@ def train(
     *,
     checkpoint_dir: str | Path,
     out: str | Path | None = None,
-    adapters: Sequence[Use | tuple[str, str, float]] = (),
+    adapters: Sequence[AnyUse] = (),
     on_step: OnStep | None = None,
     on_preview: OnPreview | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -76,7 +77,8 @@ def train(
     family = families.of(pipeline)
     folder = Path(checkpoint_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    with attached.applied(pipeline, adapters) as carried:
+    under = steady(adapters, "training")
+    with attached.applied(pipeline, under):
         card = family.card(pipeline)
         width, height = config.width or card.width, config.height or card.height
         check_size(family, pipeline, width, height)
@@ -91,25 +93,30 @@ def train(
             max_length=card.max_sequence_length,
             check=lambda: _stop_if_asked(should_stop),
         )
-        run = _run_digest(config, data, targets, adapters)
-        strengths = [strength for _, strength in total_strengths(adapters).values()]
-        with _new_adapter(model, config, targets, dict(zip(carried, strengths, strict=True))) as layers:
+        run = _run_digest(config, data, targets, under)
+        with _new_adapter(model, config, targets) as layers:
             _run(pipeline, family, data, config, layers, folder, run, (width, height), on_step, on_preview, should_stop)
-            lora = {
-                name: Pair(
+            trained = {
+                f"{names.get(family.name).component}.{name}": (
                     layer.lora_A[ADAPTER].weight.detach().cpu(),
                     layer.lora_B[ADAPTER].weight.detach().cpu(),
                     config.alpha,
                 )
                 for name, layer in layers.items()
             }
-            if not all(pair.down.isfinite().all() and pair.up.isfinite().all() for pair in lora.values()):
+            if not all(down.isfinite().all() and up.isfinite().all() for down, up, _ in trained.values()):
                 raise TrainingDiverged(
                     f"The last step left weights that are no numbers. Lower learning_rate "
                     f"({config.learning_rate:g}) or use a float32 base."
                 )
             header = {"loragraph.family": family.name, "loragraph.steps": str(config.steps), **(metadata or {})}
-            return weights.save(lora, out or folder / "lora.safetensors", header)
+            beside = tuple(Part(Path(use[0]).name, use[1], use[2]) for use in adapters)
+            return writing.save(
+                plain(trained, family.name),
+                out or folder / "lora.safetensors",
+                metadata=header,
+                lineage=Lineage("train", beside, card.title, {"steps": config.steps}),
+            )
 
 
 def resolve_targets(family: Family, model: Any, targets: Sequence[str]) -> list[str]:
@@ -139,11 +146,8 @@ def resolve_targets(family: Family, model: Any, targets: Sequence[str]) -> list[
 
 
 @contextmanager
-def _new_adapter(
-    model: Any, config: TrainConfig, targets: list[str], carried: Mapping[str, float]
-) -> Iterator[dict[str, Any]]:
-    """Attach a fresh fp32 LoRA beside the carried ones (adapter name -> strength), yield {module name: its PEFT layer},
-    detach it at the end.
+def _new_adapter(model: Any, config: TrainConfig, targets: list[str]) -> Iterator[dict[str, Any]]:
+    """Attach a fresh fp32 LoRA, yield {module name: its PEFT layer}, detach it at the end.
 
     A starts uniform in +-1/sqrt(in), PEFT's default, and B at 0. A comes from a generator of its own: trainings in
     other threads move the global one, and a half-precision base would round what PEFT itself draws.
@@ -156,8 +160,6 @@ def _new_adapter(
     try:
         with torch.random.fork_rng(devices=devices):
             model.add_adapter(settings, adapter_name=ADAPTER)
-        model.enable_adapters()
-        model.set_adapters([*carried, ADAPTER], [*carried.values(), 1.0])
         layers = {}
         for name, layer in model.named_modules():
             if isinstance(layer, LoraLayer) and ADAPTER in layer.r:
@@ -174,8 +176,9 @@ def _new_adapter(
     finally:
         if config.gradient_checkpointing:
             model.disable_gradient_checkpointing()
-        attached.remove(model, ADAPTER)
-        attached.freeze(model)
+        if getattr(model, "peft_config", None):
+            model.unload_lora()
+        model.requires_grad_(False)
 
 
 def _run(
@@ -291,10 +294,8 @@ def _stop_if_asked(should_stop: Callable[[], bool] | None) -> None:
         raise TrainingStopped(0)
 
 
-def _run_digest(
-    config: TrainConfig, data: Prepared, targets: list[str], adapters: Sequence[Use | tuple[str, str, float]]
-) -> str:
+def _run_digest(config: TrainConfig, data: Prepared, targets: list[str], adapters: Sequence[Use]) -> str:
     """What the weights depend on, apart from the base, which the caller's choice of folder stands for."""
-    carried = [(sha256, strength) for _, sha256, strength in adapters]
+    carried = [identity(use) for use in adapters]
     parts = [config.learned(), data.digest, targets, carried]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from loragraph.graph_runtime import values
 from loragraph.graph_runtime.values import (
+    Adapter,
     Base,
     Clip,
     Dataset,
@@ -17,7 +18,9 @@ from loragraph.graph_runtime.values import (
     Item,
     LoRA,
     Picture,
+    Schedule,
     Shape,
+    Table,
     Value,
     Videos,
 )
@@ -25,8 +28,45 @@ from loragraph.graph_runtime.values import (
 texts = st.text(max_size=12)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 files = st.builds(FileRef, path=texts, sha256=texts, size=st.integers(0, 2**60))
-loras = st.builds(LoRA, file=files, family=texts, rank=st.integers(1, 64), modules=st.integers(0, 64), title=texts)
-bases = st.builds(Base, source=texts, path=texts, fingerprint=texts, family=texts, dtype=texts)
+loras = st.builds(
+    LoRA,
+    file=files,
+    family=texts,
+    rank=st.integers(1, 64),
+    modules=st.integers(0, 64),
+    title=texts,
+    dialect=texts,
+    alpha=st.none() | numbers,
+    partial=st.booleans(),
+)
+schedules = st.builds(Schedule, start=numbers, end=numbers, end_strength=st.none() | numbers, curve=texts)
+adapters = st.builds(
+    Adapter,
+    lora=loras,
+    strength=numbers,
+    blocks=texts,
+    schedule=st.none() | schedules,
+    lines=st.lists(st.integers(1, 9), max_size=3),
+)
+bases = st.builds(
+    Base,
+    source=texts,
+    path=texts,
+    fingerprint=texts,
+    family=texts,
+    dtype=texts,
+    adapters=st.lists(adapters, max_size=2),
+)
+tables = st.integers(0, 4).flatmap(
+    lambda width: st.builds(
+        Table,
+        title=texts,
+        columns=st.lists(texts, min_size=width, max_size=width),
+        rows=st.lists(
+            st.lists(st.none() | texts | numbers | st.integers(), min_size=width, max_size=width), max_size=3
+        ),
+    )
+)
 jsons = st.recursive(
     st.none() | st.booleans() | numbers | texts, lambda inner: st.lists(inner, max_size=3), max_leaves=5
 )
@@ -55,7 +95,7 @@ pictured = st.one_of(
 datasets = st.builds(Dataset, items=st.lists(st.builds(Item, file=files, caption=texts), max_size=3), root=texts)
 
 
-@given(st.one_of(loras, bases, datasets, pictured))
+@given(st.one_of(loras, bases, datasets, pictured, tables))
 def test_every_value_comes_back_from_json(value):
     assert values.load(values.dump(value)) == value
 
@@ -68,6 +108,30 @@ def test_with_adapter_stacks_and_leaves_the_original_alone():
     assert base.adapters == ()
     with pytest.raises(ValidationError):
         base.dtype = "float16"  # type: ignore[misc]
+
+
+def test_an_adapter_can_be_narrowed_down_to_blocks_steps_and_lines():
+    lora = LoRA(file=FileRef(path="/a", sha256="0", size=1), family="flux", rank=4, modules=2)
+    base = Base(source="s", path="/m", fingerprint="f", family="flux", dtype="float32")
+    when = Schedule(start=0.2, end_strength=0.1, curve="linear")
+    (adapter,) = base.with_adapter(lora, 0.5, blocks="mid=0", schedule=when, lines=(2,)).adapters
+    assert (adapter.strength, adapter.blocks, adapter.schedule, adapter.lines) == (0.5, "mid=0", when, (2,))
+    assert base.with_adapter(lora, 0.5).with_adapters(()) == base
+
+
+def test_what_was_kept_before_a_value_had_more_fields_is_still_read():
+    file = {"path": "/a", "sha256": "0", "size": 1}
+    old = {"$type": "LoRA", "file": file, "family": "flux", "rank": 4, "modules": 2, "title": "t"}
+    assert values.load(old) == LoRA(file=FileRef(**file), family="flux", rank=4, modules=2, title="t")
+
+
+def test_a_table_has_a_cell_for_each_column_and_keeps_whole_numbers_whole():
+    table = Table(title="t", columns=("a", "b"), rows=(("x", 1), (None, 1.0)))
+    assert [type(cell) for row in values.load(values.dump(table)).rows for cell in row] == [str, int, type(None), float]
+    with pytest.raises(ValidationError, match="row 2 has 1 cells for 2 columns"):
+        Table(title="t", columns=("a", "b"), rows=(("x", 1), ("y",)))
+    with pytest.raises(ValidationError, match="finite"):
+        Table(title="t", columns=("a",), rows=((float("nan"),),))
 
 
 def test_references_names_every_file_and_place():

@@ -4,14 +4,20 @@ The models are built once in a test session, into a temporary folder that goes w
 """
 
 import atexit
+import itertools
 import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from loragraph.graph_runtime import FakeContext
 from loragraph.graph_runtime.fingerprints import fingerprint
 from loragraph.graph_runtime.values import Base, Dataset, FileRef, Images, Item, LoRA, Picture
+from loragraph.nodes import apply_lora, load_lora
 from loragraph.tests.diffusion.tiny import build_tiny_flux, write_pictures
+
+_numbers = itertools.count()
 
 
 @cache
@@ -40,20 +46,26 @@ def lora_file(seed: int = 0, rank: int = 2, heads: int = 2) -> Path:
     """A LoRA for `tiny_flux(heads)` with random weights that change the pictures."""
     import torch
 
-    from loragraph.diffusion.lora import weights
-    from loragraph.diffusion.lora.files import base_shapes
+    from loragraph.diffusion.lora.checkpoint import Checkpoint
+    from loragraph.diffusion.lora.model import plain
+    from loragraph.diffusion.lora.writing import save
 
     numbers = torch.Generator().manual_seed(seed)
-    lora = {
-        name.removesuffix(".weight"): weights.Pair(
+    pairs = {
+        name.removesuffix(".weight"): (
             torch.randn(rank, shape[1], generator=numbers) * 0.2,
             torch.randn(shape[0], rank, generator=numbers) * 0.2,
             float(rank),
         )
-        for name, shape in base_shapes(tiny_flux(heads)).items()
+        for name, shape in Checkpoint.open(tiny_flux(heads)).shapes().items()
         if name.endswith((".attn.to_q.weight", ".attn.to_v.weight"))
     }
-    return weights.save(lora, folder() / f"lora-{seed}-{rank}-{heads}.safetensors")
+    return save(plain(pairs, "flux"), folder() / f"lora-{seed}-{rank}-{heads}.safetensors")
+
+
+def loaded(path: Path, **settings: Any) -> LoRA:
+    """What LoadLoRA makes of a file."""
+    return load_lora(str(path), **settings, ctx=FakeContext(folder() / f"load-{next(_numbers)}"))
 
 
 def base() -> Base:
@@ -66,6 +78,11 @@ def lora(seed: int = 0, rank: int = 2) -> LoRA:
     """A LoRA of the tiny base as a value."""
     path = lora_file(seed, rank)
     return LoRA(file=FileRef.of(path), family="flux", rank=rank, modules=4, title=f"lora {seed}")
+
+
+def applied(base: Base, lora: LoRA, strength: float = 1.0, **settings: Any) -> Base:
+    """What ApplyLoRA makes of a base."""
+    return apply_lora(base, lora, strength, **settings, ctx=FakeContext(folder() / "apply"))
 
 
 def dataset() -> Dataset:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from loragraph.graph_runtime import BadInput, Cancelled, FakeContext, Images
-from loragraph.nodes import apply_lora, grid, load_base, load_images, load_lora, save_images, save_lora
+from loragraph.nodes import grid, load_base, load_images, save_images, save_lora
 from loragraph.tests.nodes import material
 
 
@@ -31,29 +31,29 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_lora_is_read_from_its_header() -> None:
-    lora = load_lora(str(material.lora_file(rank=3)))
-    assert (lora.rank, lora.modules, lora.title) == (3, 4, "lora-0-3-2")
+    lora = material.loaded(material.lora_file(rank=3))
+    assert (lora.rank, lora.modules, lora.title, lora.dialect) == (3, 4, "lora-0-3-2", "peft")
 
 
 def test_a_cut_lora_file_is_refused(tmp_path: Path) -> None:
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(material.lora_file().read_bytes()[:-100])
     with pytest.raises(BadInput, match=r"cut\.safetensors") as caught:
-        load_lora(str(cut))
+        material.loaded(cut)
     assert caught.value.field == "file"
 
 
 def test_loras_stack_and_the_base_stays_as_it_was() -> None:
     base = material.base()
-    stacked = apply_lora(apply_lora(base, material.lora(0), 0.5), material.lora(1), -1.0)
+    stacked = material.applied(material.applied(base, material.lora(0), 0.5), material.lora(1), -1.0)
     assert [adapter.strength for adapter in stacked.adapters] == [0.5, -1.0]
     assert base.adapters == ()
 
 
 def test_a_lora_for_another_architecture_is_refused() -> None:
-    other = load_lora(str(material.lora_file(heads=4)))
+    other = material.loaded(material.lora_file(heads=4))
     with pytest.raises(BadInput, match="does not fit") as caught:
-        apply_lora(material.base(), other)
+        material.applied(material.base(), other)
     assert caught.value.field == "lora"
 
 

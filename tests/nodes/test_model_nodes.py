@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from loragraph.graph_runtime import BadInput, Cancelled, FakeContext, Images
-from loragraph.nodes import apply_lora, bake_lora, load_images, merge_lora, sample, train_lora
+from loragraph.nodes import bake_lora, load_images, merge_lora, sample, train_lora
 from loragraph.tests.nodes import material
 
 
@@ -42,12 +42,46 @@ def test_there_is_a_picture_for_each_line_and_count(ctx: FakeContext) -> None:
 
 def test_branches_of_one_base_do_not_see_each_others_adapters(ctx: FakeContext) -> None:
     base = material.base()
-    styled = apply_lora(base, material.lora(), 2.0)
+    styled = material.applied(base, material.lora(), 2.0)
     before = draw(base, ctx, "before")
     changed = draw(styled, ctx, "styled")
     assert numpy.abs(before - changed).max() > 0
     assert (draw(base, ctx, "after") == before).all()
     assert len(ctx.models) == 1
+
+
+def test_a_lora_for_one_line_leaves_the_pictures_of_the_others_alone(ctx: FakeContext) -> None:
+    base = material.base()
+    second = material.applied(base, material.lora(), 2.0, lines=(2,))
+    whole = material.applied(base, material.lora(), 2.0)
+    images = sample(second, "a red apple\n\na blue cat", steps=2, count=2, ctx=again(ctx, "second"))
+    assert [len(item.settings["loras"]) for item in images.items] == [0, 0, 1, 1]
+    found = pixels(images)
+    bare, changed = draw(base, ctx, "bare", count=2), draw(whole, ctx, "whole", count=2)
+    assert numpy.abs(found[:2] - bare[:2]).max() <= 1 and numpy.abs(found[2:] - changed[2:]).max() <= 1
+    assert numpy.abs(bare[2:] - changed[2:]).max() > 1
+
+
+def test_a_lora_acts_in_the_steps_it_is_for(ctx: FakeContext) -> None:
+    base, lora = material.base(), material.lora()
+    always = draw(material.applied(base, lora, 2.0), ctx, "always")
+    faded = material.applied(base, lora, 2.0, start=0.5, end_strength=0.5)
+    never = draw(material.applied(base, lora, 2.0, start=0.99), ctx, "never")
+    assert (draw(material.applied(base, lora, 2.0, end_strength=2.0), ctx, "steady") == always).all()
+    assert (never == draw(base, ctx, "bare")).all()
+    assert numpy.abs(draw(faded, ctx, "faded") - always).max() > 0
+    (picture, *_) = sample(faded, "a cat", steps=2, ctx=again(ctx, "told")).items
+    (told,) = picture.settings["loras"]
+    assert told["schedule"] == {"start": 0.5, "end": 1.0, "end_strength": 0.5, "curve": "linear"}
+
+
+def test_blocks_take_part_of_a_lora_away(ctx: FakeContext) -> None:
+    base, lora = material.base(), material.lora()
+    bare, whole = draw(base, ctx, "bare"), draw(material.applied(base, lora, 2.0), ctx, "whole")
+    part = draw(material.applied(base, lora, 2.0, blocks="*.to_q=0"), ctx, "part")
+    nothing = draw(material.applied(base, lora, 2.0, blocks="*=0"), ctx, "nothing")
+    assert numpy.abs(part - whole).max() > 0 and numpy.abs(part - bare).max() > 0
+    assert (nothing == bare).all()
 
 
 def test_an_empty_prompt_is_refused(ctx: FakeContext) -> None:
@@ -73,8 +107,8 @@ def test_merged_exactly_is_the_same_as_stacked(ctx: FakeContext) -> None:
     merged = merge_lora(loras, (1.5, -0.5), ctx=ctx)
     assert (merged.rank, merged.modules) == (5, 4)
     base = material.base()
-    stacked = apply_lora(apply_lora(base, loras[0], 1.5), loras[1], -0.5)
-    difference = draw(stacked, ctx, "stacked") - draw(apply_lora(base, merged), ctx, "merged")
+    stacked = material.applied(material.applied(base, loras[0], 1.5), loras[1], -0.5)
+    difference = draw(stacked, ctx, "stacked") - draw(material.applied(base, merged), ctx, "merged")
     assert numpy.abs(difference).max() <= 1
 
 
@@ -90,7 +124,7 @@ def test_strengths_and_loras_must_be_as_many(ctx: FakeContext) -> None:
 
 
 def test_baked_draws_what_applied_draws(ctx: FakeContext) -> None:
-    styled = apply_lora(material.base(), material.lora(), 2.0)
+    styled = material.applied(material.base(), material.lora(), 2.0)
     baked = bake_lora(styled, ctx=ctx)
     assert baked.adapters == () and Path(baked.path).is_relative_to(ctx.folder)
     assert baked.fingerprint != styled.fingerprint
@@ -109,7 +143,7 @@ def test_training_gives_a_lora_that_fits_and_reports_its_loss(ctx: FakeContext) 
         material.base(), material.dataset(), **SHORT, preview_every=2, preview_prompt="a cat\na dog", ctx=ctx
     )
     assert trained.rank == 2 and Path(trained.file.path).parent == ctx.folder
-    apply_lora(material.base(), trained)
+    material.applied(material.base(), trained)
     assert [step for name, _, step in ctx.metrics if name == "loss"] == [1, 2, 3]
     assert ctx.steps[-1][:2] == (3, 3)
     with Image.open(ctx.previews[-1]) as preview:

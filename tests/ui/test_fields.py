@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import pytest
 
 from loragraph.graph_runtime import (
+    Advanced,
     Choices,
     Colour,
     InputFile,
@@ -43,6 +44,8 @@ def everything(
     source: Annotated[ModelSource, Suggestions("embedded:emoji")] = "embedded:emoji",
     adapter: InputLoRA = "a.safetensors",
     limit: Annotated[int, Range(1, 9)] | None = None,
+    share: Annotated[float | None, Range(0, 1), Advanced()] = None,
+    lines: Annotated[tuple[Annotated[int, Range(1, 9)], ...], Advanced()] = (),
     titles: tuple[str, ...] = (),
     strengths: tuple[float, ...] = (),
     regions: Annotated[Regions, RegionPainter()] = (),
@@ -76,6 +79,8 @@ def test_every_kind_of_setting_has_its_widget() -> None:
         "source": "model",
         "adapter": "lora",
         "limit": "number",
+        "share": "number",
+        "lines": "json",
         "titles": "lines",
         "strengths": "json",
         "regions": "regions",
@@ -90,6 +95,11 @@ def test_limits_choices_and_needs_come_from_the_schema() -> None:
     assert FIELDS["only"].choices == ("this",)
     assert FIELDS["source"].suggestions == ("embedded:emoji",)
     assert FIELDS["needed"].required and FIELDS["needed"].default is None
+
+
+def test_what_most_leave_as_it_is_is_shown_on_demand() -> None:
+    assert {name for name, field in FIELDS.items() if field.advanced} == {"share", "lines"}
+    assert (FIELDS["share"].minimum, FIELDS["share"].maximum) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -122,4 +132,5 @@ def test_a_field_is_json_with_the_names_that_the_canvas_reads() -> None:
         "choices": ["concat", "svd"],
         "suggestions": [],
         "info": "",
+        "advanced": False,
     }

@@ -43,8 +43,8 @@ def test_the_catalog_has_every_node_type_with_its_fields_and_every_kind_of_value
 
 def test_kinds_of_values_are_told_apart_and_know_what_they_stand_in_for() -> None:
     values = catalog(Registry.installed())["values"]
-    own = [values[name] for name in ("Base", "LoRA", "Dataset", "Images")]
-    assert len({each["colour"] for each in own}) == len({each["shape"] for each in own}) == 4
+    own = [values[name] for name in ("Base", "LoRA", "Dataset", "Images", "Table")]
+    assert len({each["colour"] for each in own}) == len({each["shape"] for each in own}) == 5
     mine = look(SomethingOfOthers)
     assert mine == look(SomethingOfOthers) and mine["bases"] == ["Value"]
     assert catalog(Registry(make_something))["values"]["SomethingOfOthers"] == mine

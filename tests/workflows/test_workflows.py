@@ -16,6 +16,7 @@ SAVED = {
     "teach_a_style": {"grid": 1, "riso": 1},
     "stack_and_merge": {"stack-and-merge": 1, "merged": 1},
     "bake": {"bake": 1},
+    "look_and_shrink": {"shrunk": 1, "riso-small": 1},
 }
 BASES = ["tiny", *(["embedded"] if (locate("emoji") / "model_index.json").is_file() else [])]
 

@@ -22,8 +22,12 @@ class Names:
     blocks: module lists whose numbered members are the blocks that strengths are given for, in the order of the data.
     signs: patterns of diffusers names that only this family has; they tell it from the others.
     text_encoders: pipeline component -> (architecture, what ComfyUI calls it); architecture is "clip" or "t5".
-    modules: patterns of the diffusers names of all layers that an adapter can change, for families whose tables don't
-        name them all; needed to undo flattened names.
+    modules: patterns of the diffusers names of all layers that have weights, for families whose tables don't name them
+        all; needed to undo flattened names.
+    widths, depths: the inputs of a block's `to_q` in the models of this family, and how many blocks a list has at
+        most; they tell it from others with the same names.
+    kohya_text: pipeline component -> what the keys of that text encoder begin with in kohya-style files, without
+        the "_" that its flattened names follow.
     """
 
     name: str
@@ -36,15 +40,21 @@ class Names:
     signs: tuple[str, ...] = ()
     text_encoders: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
+    widths: tuple[int, ...] = ()
+    depths: Mapping[str, int] = field(default_factory=dict)
+    kohya_text: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def diffusers(self) -> Table:
         """The diffusers names as a table onto themselves."""
         known = dict.fromkeys(self.modules)
-        for table in self.tables.values():
-            known |= dict.fromkeys(target for row in table.rows for target in row.targets)
+        if not known:
+            for table in self.tables.values():
+                known |= dict.fromkeys(target for row in table.rows for target in row.targets)
         return Table(Row(target, (target,)) for target in known)
 
     def table(self, which: str) -> Table:
-        """Return the table of that name; "diffusers" is always there."""
-        return self.diffusers if which == "diffusers" else self.tables[which]
+        """Return the table of that name; "diffusers" is always there, and "original" where the names are the same."""
+        if which == "diffusers" or (which == "original" and which not in self.tables):
+            return self.diffusers
+        return self.tables[which]

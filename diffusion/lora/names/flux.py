@@ -47,6 +47,14 @@ ORIGINAL = Table(
 
 DIFFSYNTH = Table(
     (
+        Row("x_embedder", ("x_embedder",)),
+        Row("context_embedder", ("context_embedder",)),
+        Row("time_embedder.timestep_embedder.0", (f"{EMBED}.timestep_embedder.linear_1",)),
+        Row("time_embedder.timestep_embedder.2", (f"{EMBED}.timestep_embedder.linear_2",)),
+        Row("guidance_embedder.timestep_embedder.0", (f"{EMBED}.guidance_embedder.linear_1",)),
+        Row("guidance_embedder.timestep_embedder.2", (f"{EMBED}.guidance_embedder.linear_2",)),
+        Row("pooled_text_embedder.0", (f"{EMBED}.text_embedder.linear_1",)),
+        Row("pooled_text_embedder.2", (f"{EMBED}.text_embedder.linear_2",)),
         Row("blocks.{i}.attn.a_to_qkv", IMAGE_QKV, "equal"),
         Row("blocks.{i}.attn.b_to_qkv", TEXT_QKV, "equal"),
         Row("blocks.{i}.attn.a_to_out", (f"{DOUBLE}.attn.to_out.0",)),
@@ -60,6 +68,9 @@ DIFFSYNTH = Table(
         Row("single_blocks.{i}.to_qkv_mlp", (*SINGLE_QKV, f"{SINGLE}.proj_mlp"), "square_then_rest"),
         Row("single_blocks.{i}.proj_out", (f"{SINGLE}.proj_out",)),
         Row("single_blocks.{i}.norm.linear", (f"{SINGLE}.norm.linear",)),
+        # already the halves in the order of diffusers
+        Row("final_norm_out.linear", ("norm_out.linear",)),
+        Row("final_proj_out", ("proj_out",)),
     )
 )
 
@@ -82,6 +93,9 @@ NAMES = Names(
     kohya="original",
     comfyui="original",
     blocks=("transformer_blocks", "single_transformer_blocks"),
-    signs=("single_transformer_blocks.{i}.attn.to_q", "transformer_blocks.{i}.attn.add_q_proj"),
+    signs=("single_transformer_blocks.{i}.attn.to_q",),
     text_encoders={"text_encoder": ("clip", "clip_l"), "text_encoder_2": ("t5", "t5xxl")},
+    widths=(3072,),
+    depths={"transformer_blocks": 19, "single_transformer_blocks": 38},
+    kohya_text={"text_encoder": "lora_te1", "text_encoder_2": "lora_te3"},
 )

@@ -70,11 +70,17 @@ def _swapped(out: int, inside: int, parts: int) -> tuple[Ranges, ...]:
     return (((out // 2, out), (0, out // 2)),)
 
 
+def _swapped_if_pair(out: int, inside: int, parts: int) -> tuple[Ranges, ...]:
+    """One target that is (shift, scale) there and (scale, shift) in diffusers if it is two parts of `inside` rows."""
+    return _swapped(out, inside, parts) if out == 2 * inside else _whole(out, inside, parts)
+
+
 SPLITS: dict[str, Callable[[int, int, int], tuple[Ranges, ...]]] = {
     "whole": _whole,
     "equal": _equal,
     "square_then_rest": _square_then_rest,
     "swapped": _swapped,
+    "swapped_if_pair": _swapped_if_pair,
 }
 
 

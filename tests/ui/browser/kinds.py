@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-from loragraph.graph_runtime import Context, FileRef, InputFile, Value, Videos, node
+from loragraph.graph_runtime import Context, FileRef, InputFile, Table, Value, Videos, node
 from loragraph.graph_runtime.values import Clip, Images, Picture
 
 PACKAGE = "loragraph_browser_kinds"
@@ -79,6 +79,22 @@ def film(file: InputFile, *, ctx: Context) -> Videos:
     path = ctx.folder / "film.webm"
     path.write_bytes(Path(file).read_bytes())
     return Videos(items=(Clip(file=FileRef.of(path), width=64, height=48, frames=8, fps=8.0, caption="a moving box"),))
+
+
+@node(category="Test")
+def tabulate(rows: int = 300) -> Table:
+    """Return a table as InspectLoRA's: a name, a text, whole numbers, numbers of many sizes, and cells left empty."""
+    cells = (
+        (
+            f"transformer.transformer_blocks.{number // 4}.attn.to_{'qkv'[number % 3]}",
+            "lora" if number % 5 else "lora + bias",
+            4 << number % 5,
+            None if number % 7 == 3 else 3.0 / (1 + number) ** 1.5,
+            -1.5 if number % 2 else 0.25,
+        )
+        for number in range(rows)
+    )
+    return Table(title="Norms of riso", columns=("module", "kind", "rank", "norm", "cosine"), rows=tuple(cells))
 
 
 def offered(folder: Path) -> dict[str, str]:

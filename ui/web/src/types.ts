@@ -23,6 +23,8 @@ export interface Field {
   suggestions: string[];
   /** A line on what belongs here: limits, units. */
   info: string;
+  /** Most leave it as it is: shown on demand, or once it has been written. */
+  advanced: boolean;
 }
 
 export interface Input { name: string; type: string; required: boolean; many: boolean }
@@ -135,11 +137,15 @@ export interface NodeRun {
 
 export interface PictureView { path: string; width: number; height: number; caption: string; settings: Record<string, Json> }
 
+/** Of a table: null where there is nothing to say. */
+export type Cell = string | number | null;
+
 /** What there is to show of one output, or of the files that a saver left. Paths are the server's; see `fileUrl`. */
 export type ResultView =
   | { kind: "pictures"; name: string; items: PictureView[]; count: number }
   | { kind: "video"; name: string; items: PictureView[]; count: number }
-  | { kind: "lora"; name: string; title: string; family: string; rank: number; modules: number; size: number; sha256: string; path: string }
+  | { kind: "lora"; name: string; title: string; family: string; rank: number; modules: number; size: number; sha256: string; path: string; dialect: string; alpha: number | null }
+  | { kind: "table"; name: string; title: string; columns: string[]; rows: Cell[][]; count: number }
   | { kind: "chart"; name: string; curves: Record<string, Point[]> }
   | { kind: "facts"; name: string; type: string; facts: Record<string, Json>; pictures: PictureView[] }
   | { kind: "file"; name: string; path: string; size: number };

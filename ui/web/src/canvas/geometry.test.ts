@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { CATALOG, example } from "../graph/example";
+import { CATALOG, example, field } from "../graph/example";
 import { collapse, connect, expand, move, setSetting } from "../graph/operations";
 import { MEDIA_HEIGHT as MEDIA } from "../runs/media";
 import { HEADER, ROW, foremost, layoutOf } from "./geometry";
@@ -12,6 +12,14 @@ test("the foremost settings are the required, the written, and the first few", (
   const type = CATALOG.nodes.TrainLoRA!;
   expect(foremost(type, example().nodes.train!).map((field) => field.name)).toEqual(["rank", "steps", "rate", "batch"]);
   expect(foremost(type, graph.nodes.train!).map((field) => field.name)).toEqual(["rank", "steps", "rate", "every"]);
+});
+
+test("an advanced setting is shown on demand, or once it has been written", () => {
+  const type = { ...CATALOG.nodes.TrainLoRA!, fields: [field("rank"), field("blocks", { advanced: true }), field("start", { advanced: true }), field("steps")] };
+  const graph = example();
+  expect(foremost(type, graph.nodes.train!).map(({ name }) => name)).toEqual(["rank", "steps"]);
+  expect(foremost(type, setSetting(graph, "train", "start", 0.5).nodes.train!).map(({ name }) => name)).toEqual(["rank", "blocks", "start", "steps"]);
+  expect(foremost({ ...type, fields: [...type.fields, field("seed", { advanced: true })] }, setSetting(graph, "train", "start", 0.5).nodes.train!).map(({ name }) => name)).toEqual(["rank", "start", "steps"]);
 });
 
 test("sockets lie in rows below the header, and a collapsed node is its header", () => {

@@ -47,12 +47,12 @@ const NOTHING: Used = { inputs: [], outputs: [] };
 
 export interface Box { at: Point; size: Point }
 
-/** The settings that are shown when not all are: what must be filled in, what has been written, else the first few. */
+/** The settings that are shown when not all are: what must be filled in, what has been written, else the first few that are for all. */
 export function foremost(type: NodeType, node: GraphNode): Field[] {
   const chosen = new Set(type.fields.filter((field) => field.required || field.name in node.settings));
   for (const field of type.fields) {
     if (chosen.size >= FOREMOST) break;
-    chosen.add(field);
+    if (!field.advanced) chosen.add(field);
   }
   // A single line more costs no more room than the button that would hide it.
   if (type.fields.length - chosen.size === 1) return type.fields;

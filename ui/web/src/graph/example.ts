@@ -5,7 +5,7 @@ import { add, connect } from "./operations";
 export function field(name: string, change: Partial<Field> = {}): Field {
   return {
     name, kind: "number", default: 0, required: false, whole: false, minimum: null, maximum: null, step: null, choices: [], suggestions: [],
-    info: "", ...change,
+    info: "", advanced: false, ...change,
   };
 }
 

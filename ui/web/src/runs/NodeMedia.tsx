@@ -50,7 +50,7 @@ function viewsOf(run: NodeRun | undefined, results: ResultView[] | undefined): R
 }
 
 function titleOf(view: ResultView): string {
-  const kinds: Record<ResultView["kind"], string> = { pictures: "Pictures", video: "Video", lora: "LoRA", chart: "Curve", facts: "About", file: "File" };
+  const kinds: Record<ResultView["kind"], string> = { pictures: "Pictures", video: "Video", lora: "LoRA", table: "Table", chart: "Curve", facts: "About", file: "File" };
   return view.kind === "facts" || view.kind === "file" || view.kind === "pictures" ? view.name || kinds[view.kind] : kinds[view.kind];
 }
 

@@ -1,10 +1,11 @@
-/** What a node has made, one kind each: pictures, a video, a LoRA, a curve, a file, or plain facts. */
+/** What a node has made, one kind each: pictures, a video, a LoRA, a table, a curve, a file, or plain facts. */
 import { fileUrl } from "../server";
 import { Icon } from "../shell/icons";
 import type { Json, ResultView } from "../types";
 import { Chart } from "./Chart";
 import { Pictures } from "./Pictures";
 import { measure, size } from "./progress";
+import { TableCard } from "./Table";
 
 interface ResultProps { node: string; result: ResultView; width: number; height: number }
 
@@ -16,11 +17,13 @@ export function Result({ node, result, width, height }: ResultProps) {
       return <Videos {...{ result, width, height }} />;
     case "chart":
       return <Chart curves={result.curves} width={width} height={height} />;
+    case "table":
+      return <TableCard {...{ node, result, width, height }} />;
     case "lora":
       return (
         <div className="lg-result" data-testid="lora-card">
           <b>{result.title || result.name}</b>
-          <Facts facts={{ family: result.family, rank: result.rank, modules: result.modules, size: size(result.size), sha256: result.sha256.slice(0, 12) }} />
+          <Facts facts={factsOf(result)} />
           <Download path={result.path} label="Download LoRA" />
         </div>
       );
@@ -44,6 +47,11 @@ export function Result({ node, result, width, height }: ResultProps) {
       }
       return <div className="lg-result"><Facts facts={result.facts} /></div>;
   }
+}
+
+/** What a LoRA's card says; what the file doesn't say is left out. */
+function factsOf({ family, dialect, rank, alpha, modules, size: bytes, sha256 }: Extract<ResultView, { kind: "lora" }>): Record<string, Json> {
+  return { family, dialect, rank, ...(alpha === null ? {} : { "alpha given": alpha }), modules, size: size(bytes), sha256: sha256.slice(0, 12) };
 }
 
 function Videos({ result, width, height }: { result: Extract<ResultView, { kind: "video" }>; width: number; height: number }) {

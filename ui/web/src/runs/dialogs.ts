@@ -3,3 +3,4 @@ import { registerDialog } from "../shell/registry";
 
 registerDialog("trace", () => import("./Trace"));
 registerDialog("pictures", () => import("./LargeView"));
+registerDialog("table", () => import("./LargeTable"));

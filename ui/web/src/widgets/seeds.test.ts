@@ -4,7 +4,7 @@ import type { Catalog, Field, Graph, GraphNode } from "../types";
 import { freshSeed, freshSeeds } from "./seeds";
 
 const seed: Field = {
-  name: "seed", kind: "seed", default: 0, required: false, whole: true, minimum: 0, maximum: 2 ** 53 - 1, step: null, choices: [], suggestions: [], info: "",
+  name: "seed", kind: "seed", default: 0, required: false, whole: true, minimum: 0, maximum: 2 ** 53 - 1, step: null, choices: [], suggestions: [], info: "", advanced: false,
 };
 const type = { type: "Sample", version: 1, category: "", doc: "", cache: true, device: true, package: "", inputs: [], outputs: [], fields: [seed] };
 const catalog: Catalog = { nodes: { Sample: type }, values: {} };

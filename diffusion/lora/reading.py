@@ -1,0 +1,86 @@
+"""Reading a LoRA file of any dialect: what it is (`inspect`, from its header, without torch), and its weights (`load`).
+
+Each key is accounted for. It is of a module (with its scale, see `alphas`), or the file is refused; with `partial` the
+keys without a meaning are left out and listed in `unmatched`.
+
+    header -> groups of keys (parts) -> dialect, family and places (dialects) -> alphas -> Plan -> LoraInfo | Lora
+
+    >>> info = inspect("style.safetensors")                                              # doctest: +SKIP
+    >>> info.dialect, info.family, info.rank, info.scale, info.modules                   # doctest: +SKIP
+    ('kohya', 'flux', 16, 0.5, 304)
+    >>> load("style.safetensors").changes["transformer.transformer_blocks.0.attn.to_q"].delta    # doctest: +SKIP
+    LowRank(...)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import LoraFileError
+from . import header as headers
+from . import pickles
+from .info import Item, LoraInfo
+from .plan import Plan, plan
+
+if TYPE_CHECKING:
+    from .model import Lora
+
+__all__ = ["Item", "LoraInfo", "inspect", "load", "plan_file"]
+
+
+def inspect(path: str | os.PathLike[str], *, alpha: float | None = None, partial: bool = False) -> LoraInfo:
+    """Return what the file holds.
+
+    Args:
+        alpha: what to take for the alpha of every module, whatever the file says.
+        partial: keys without a meaning are listed in `unmatched`, and not an error.
+
+    Raises:
+        LoraFileError: missing, truncated, corrupt, no safetensors file, not a LoRA, of a kind or a model that is not
+            known here, incomplete, or (unless `partial`) with keys that belong to nothing.
+        SettingError: alpha is not a number above 0.
+    """
+    return plan_file(Path(path), _header(Path(path)), alpha, partial).info
+
+
+def load(path: str | os.PathLike[str], *, alpha: float | None = None, partial: bool = False) -> Lora:
+    """Read a file. Arguments and errors: see `inspect`; and a weight that is not a number is a LoraFileError."""
+    from . import tensors
+
+    source = Path(path)
+    found = _header(source)
+    return tensors.build(plan_file(source, found, alpha, partial), tensors.read(source, found))
+
+
+def _header(path: Path) -> headers.Header:
+    if pickles.is_pickle(path):
+        raise pickles.refusal(path)
+    return headers.read(path, LoraFileError)
+
+
+def plan_file(path: Path, found: headers.Header, alpha: float | None, partial: bool) -> Plan:
+    """Return the plan for a safetensors file whose header was read."""
+
+    def number(key: str) -> float:
+        return headers.scalar(path, key, found.tensors[key], LoraFileError)
+
+    return plan(str(path), found.tensors, found.metadata, number, alpha, partial, _beside(path))
+
+
+def _beside(path: Path) -> dict[str, Any] | None:
+    """PEFT's configuration, in the file's folder."""
+    config = path.with_name("adapter_config.json")
+    if not config.is_file():
+        return None
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8"))
+        if not isinstance(settings, dict):
+            raise ValueError("it is not a table of settings")
+        return settings
+    except (OSError, ValueError, RecursionError) as error:
+        raise LoraFileError(
+            f"{config} cannot be read: {error}. Give alpha yourself, or save the LoRA again."
+        ) from error

@@ -1,1 +1,0 @@
-import{t as e}from"./browser-DUB2vS_d.js";var t=e(((e,t)=>{t.exports={}}))();export{t as default};

@@ -1,1 +1,0 @@
-export{t as mount}from"./canvas-F8gRrz9I.js";

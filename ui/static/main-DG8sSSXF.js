@@ -1,0 +1,1 @@
+export{t as mount}from"./canvas-C2MHRLld.js";
