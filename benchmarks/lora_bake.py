@@ -18,7 +18,7 @@ and five ways, each in a process of its own, in turns:
 CPU seconds are user + system of the process, the least of the rounds; `work` leaves out imports (a server has done
 them long ago). The kernel hands out pages for a copy at a price that depends on what ran before, hence the least. Peak
 memory is the resident set, file-backed pages included. At the end the results of bake and diffusers are compared bit by
-bit: in float32 they are the same; in bfloat16 diffusers rounds twice. --share makes the models smaller for a quick look.
+bit: in float32 they are the same; in bfloat16 diffusers rounds twice. --share makes the models smaller.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def measure(
 
 def table(kind: str, found: Mapping[str, Any]) -> str:
     """Return the figures as text, with ratios to the cheapest plain copy."""
-    plain = min(found[way]["cpu"] for way in ("copy", "cp"))
+    plain = min(found[way]["cpu"] for way in ("copy", "cp", "synced"))
     lines = [f"{kind}: {found['bytes'] / 1e9:.2f} GB", "  way         CPU s  work s  wall s   x copy  work x copy   MB"]
     for way in WAYS:
         if way in found:

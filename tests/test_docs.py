@@ -7,9 +7,9 @@ import pytest
 
 import loragraph
 from loragraph.diffusion.lora.dialects import DIALECTS
-from loragraph.diffusion.lora.merge_module import METHODS
 from loragraph.graph_runtime import Registry
 from loragraph.graph_runtime.document import load
+from loragraph.nodes.merge_lora import METHODS
 
 ROOT = Path(loragraph.__file__).parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])

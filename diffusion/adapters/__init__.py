@@ -5,7 +5,8 @@
                                   # afterwards the pipeline answers as the bare base, bit for bit
 
 `uses` says what a use of a LoRA is, `engine` attaches and switches them, `layer` and `products` are what happens in one
-layer, `pipelines` reads files for a pipeline, `fuse` adds them into its weights for a time.
+layer, `rows` tells the pictures of a batch apart, `pipelines` reads files for a pipeline, `fuse` adds them into its
+weights for a time.
 """
 
 from .engine import Active, Adapters

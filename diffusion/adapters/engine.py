@@ -19,13 +19,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from weakref import ref
 
-import torch
 from torch import Tensor, nn
 
-from ..errors import LoraMismatch, ModelError, SettingError, few, nearest
+from ..errors import LoraMismatch, SettingError, few, nearest
 from ..lora.model import Lora
 from .layer import Acting, Layer
 from .products import Memo
+from .rows import Rows
 from .uses import Schedule
 
 PARTS = ("transformer", "unet", "text_encoder")
@@ -61,7 +61,7 @@ class Adapters:
         self._active: tuple[Active, ...] = ()
         self._factors: dict[tuple[str, str], Mapping[str, float]] = {}
         self._strengths: tuple[float, ...] = ()
-        self._rows: _Rows | None = None
+        self._rows: Rows | None = None
         self._shapes: dict[str, tuple[int, ...]] = {}
 
     def names(self) -> tuple[str, ...]:
@@ -168,7 +168,7 @@ class Adapters:
             groups: dict[tuple[bool, ...], list[int]] = {}
             for row, line in enumerate(lines):
                 groups.setdefault(tuple(not one.lines or line in one.lines for one in self._active), []).append(row)
-            self._rows = _Rows(len(lines), list(groups.values()), list(groups), self._here())
+            self._rows = Rows(len(lines), list(groups.values()), list(groups), self._here())
         self._follow(self._strengths)
 
     def step(self, step: int, steps: int) -> None:
@@ -249,54 +249,6 @@ class Adapters:
         if gone:
             raise RuntimeError(f"the adapters' model has been deleted: {few(gone)}")
         return {name: model for name, model in models.items() if model is not None}
-
-
-class _Rows:
-    """Which rows of a layer's input belong to which group of pictures.
-
-    A model's input has `copies` x pictures rows; a layer may see each of those several times in a row (frames).
-    """
-
-    def __init__(
-        self, pictures: int, rows: list[list[int]], groups: list[tuple[bool, ...]], models: Mapping[str, nn.Module]
-    ) -> None:
-        self.groups = groups
-        self._pictures, self._members = pictures, rows
-        self._batches: dict[str, int] = {}
-        self._known: dict[tuple[int, int], list[Tensor]] = {}
-        self._handles = [
-            model.register_forward_pre_hook(self._entering(part), with_kwargs=True) for part, model in models.items()
-        ]
-
-    def of(self, part: str) -> Any:
-        """Return the function for layers of a model: rows of an input -> rows of each group."""
-        return lambda count: self._split(part, count)
-
-    def close(self) -> None:
-        """Take the hooks off the models."""
-        for handle in self._handles:
-            handle.remove()
-
-    def _entering(self, part: str) -> Any:
-        def note(model: nn.Module, given: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-            tensors = (value for value in (*given, *named.values()) if isinstance(value, Tensor) and value.ndim > 1)
-            first = named.get("hidden_states", named.get("sample", named.get("input_ids")))
-            first = next(tensors, None) if first is None else first
-            self._batches[part] = self._pictures if first is None else len(first)
-
-        return note
-
-    def _split(self, part: str, count: int) -> list[Tensor]:
-        batch = self._batches.get(part, self._pictures)
-        if (batch, count) not in self._known:
-            if batch % self._pictures or count % batch:
-                raise ModelError(
-                    f"The {part} works on {count} rows for {self._pictures} pictures, so it can't be told which row "
-                    "is whose. Use the LoRA for all lines, or draw the lines one by one."
-                )
-            each = torch.arange(count).reshape(batch // self._pictures, self._pictures, count // batch)
-            self._known[batch, count] = [each[:, rows].flatten() for rows in self._members]
-        return self._known[batch, count]
 
 
 def parts_of(pipeline: Any) -> dict[str, nn.Module]:

@@ -12,7 +12,7 @@ same order, the same numbers come out to the last bit.
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -35,17 +35,20 @@ def moved(change: Change, device: torch.device, dtype: torch.dtype | None, memo:
     memo: tensor -> where it has gone, so that what several changes share (the A of a split qkv) stays shared.
     """
 
-    def tensor(value: Tensor) -> Tensor:
-        if value.device == device and (dtype is None or value.dtype == dtype):
-            return value
-        return memo.setdefault(id(value), (value, value.to(device, dtype)))[1]
+    def astray(value: Any) -> bool:
+        return isinstance(value, Tensor) and (value.device != device or (dtype is not None and value.dtype != dtype))
 
-    def tensors(record: Any) -> Any:
-        found = {item.name: getattr(record, item.name) for item in fields(record)}
-        return replace(record, **{name: tensor(value) for name, value in found.items() if isinstance(value, Tensor)})
+    def placed(record: Any) -> Any:
+        wrong = {name: value for name, value in vars(record).items() if astray(value)}
+        new = {key: memo.setdefault(id(value), (value, value.to(device, dtype)))[1] for key, value in wrong.items()}
+        return replace(record, **new) if new else record
 
-    parts = {name: getattr(change, name) for name in ("delta", "magnitude")}
-    return replace(tensors(change), **{name: tensors(part) for name, part in parts.items() if part is not None})
+    whole = placed(change)
+    for name in ("delta", "magnitude"):
+        part = getattr(whole, name)
+        if part is not None and (here := placed(part)) is not part:
+            whole = replace(whole, **{name: here})
+    return whole
 
 
 def fitted(change: Change, module: nn.Module) -> Change:

@@ -67,11 +67,11 @@ class Sources:
 
     def _find(self, module: str, rank: int, tensor: float | None, kernel: int) -> Alpha:
         component, _, name = module.partition(".")
-        config = self.configs.get(component) or self.configs.get("")
         if self.given is not None:
-            return Alpha(float(self.given), bool(config and config.get("use_rslora")), "given")
+            return Alpha(float(self.given), self._rank_stabilized(component), "given")
         if tensor is not None:
             return Alpha(tensor, False, "tensor")
+        config = self.configs.get(component) or self.configs.get("")
         for where, settings in ((PEFT, config), ("lora_config", self.lora_config)):
             if settings is not None and (value := self._from_config(where, settings, name)) is not None:
                 return Alpha(value, bool(settings.get("use_rslora")), where)
@@ -81,6 +81,14 @@ class Sources:
         if beside is not None and (value := self._from_config("adapter_config.json", beside, name)) is not None:
             return Alpha(value, bool(beside.get("use_rslora")), "adapter_config")
         return Alpha(float(rank), False, "rank")
+
+    def _rank_stabilized(self, component: str) -> bool:
+        """What the file says of the convention, if that can be read: an alpha was given, so nothing else is needed."""
+        try:
+            config = self.configs.get(component) or self.configs.get("") or self.lora_config or self.adapter_config
+        except LoraFileError:
+            return False
+        return bool(config and config.get("use_rslora"))
 
     @cached_property
     def configs(self) -> dict[str, dict[str, Any]]:

@@ -20,6 +20,7 @@ A part that the LoRA does not change gets zeros. LoHa and LoKr that were one wei
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -67,6 +68,25 @@ def renamed(
             "dialect", dialect, f"{len(homeless)} modules have no name there: {few(homeless)}. Write it as peft."
         )
     return {name: fused(match, parts, limit, dialect) for name, (match, parts) in groups.items()}
+
+
+def without_idle_parts(changes: Mapping[str, Change]) -> dict[str, Change]:
+    """Return the changes without the zeros that parts of a fused weight were filled up with: parts that only stand for
+    "nothing changes here", and, in a part, the rows of the shared A that are other parts' alone."""
+    used = Counter(change.delta.down.data_ptr() for change in changes.values() if isinstance(change.delta, LowRank))
+    kept = {}
+    for name, change in changes.items():
+        delta = change.delta
+        if isinstance(delta, LowRank) and delta.mid is None and used[delta.down.data_ptr()] > 1:
+            columns = delta.up.flatten(1).any(dim=0)
+            count = int(columns.sum())
+            if not count and change.magnitude is None and (change.bias is None or not bool(change.bias.any())):
+                continue
+            if 0 < count < delta.rank:
+                pair = LowRank(delta.down[columns], delta.up[:, columns], delta.scale * count)
+                change = replace(change, delta=pair)
+        kept[name] = change
+    return kept
 
 
 def fused(match: Match, parts: Sequence[Change | None], limit: int | None = None, dialect: str = "") -> Change:
@@ -255,15 +275,15 @@ def _fused_magnitude(
         raise SettingError(
             "dialect",
             dialect,
-            f"{few(match.targets)} are one weight there, {match.name}, and only some of them are DoRA, whose magnitudes "
-            "every row needs. Write it as peft.",
+            f"{few(match.targets)} are one weight there, {match.name}, and only some of them are DoRA, whose "
+            "magnitudes every row needs. Write it as peft.",
         )
     if any(each is not None and each.axis == 1 for each in magnitudes) and len(parts) > 1:
         raise SettingError(
             "dialect",
             dialect,
-            f"{few(match.targets)} are one weight there, {match.name}, and their DoRA is over the inputs, which each of "
-            "them has for itself. Bake it into a base instead.",
+            f"{few(match.targets)} are one weight there, {match.name}, and their DoRA is over the inputs, which each "
+            "of them has for itself. Bake it into a base instead.",
         )
     if len(parts) == 1 and magnitudes[0] is not None and magnitudes[0].axis == 1:
         return magnitudes[0]

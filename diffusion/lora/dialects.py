@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple
 from . import names
 from .names.family import Names
 from .names.table import Match, Table
-from .names.text_encoders import TABLES
+from .names.text_encoders import TABLES, canonical
 
 Shape = tuple[int, ...]
 Stems = Mapping[str, tuple[Shape | None, Collection[str]]]
@@ -59,25 +59,26 @@ class Dialect(NamedTuple):
 DIALECTS: tuple[Dialect, ...] = (
     Dialect("peft", "diffusers (PEFT)", "", ("diffusers",), components=True, marks=("lora_A",)),
     Dialect("diffusers-old", "old diffusers", "", ("diffusers",), components=True, marks=("lora.up",), alpha="rank"),
-    Dialect("raw-peft", "PEFT", "base_model.model.", ("diffusers", "original"), marks=("lora_A", "default")),
-    Dialect("videox-fun", "VideoX-Fun", "lora_unet__", ("diffusers", "original"), flat=True),
     Dialect("kohya", "kohya (sd-scripts)", "lora_unet_", ("kohya", "diffusers"), flat=True,
             families=("sd1", "sd2", "sdxl", "sd3", "flux")),
     Dialect("musubi", "musubi-tuner", "lora_unet_", ("kohya", "diffusers"), flat=True,
             families=("qwen-image", "wan", "cogvideox")),
+    Dialect("videox-fun", "VideoX-Fun", "lora_unet__", ("diffusers", "original"), flat=True),
     Dialect("onetrainer", "OneTrainer", "lora_transformer_", ("diffusers", "original"), flat=True),
     Dialect("lycoris", "LyCORIS", "lycoris_", ("diffusers", "original"), flat=True),
     Dialect("comfyui", "ComfyUI", "diffusion_model.", ("comfyui", "original", "diffusers")),
+    Dialect("raw-peft", "PEFT", "base_model.model.", ("diffusers", "original"), marks=("lora_A", "default")),
     Dialect("sat", "CogVideo (SAT)", "model.diffusion_model.transformer.", ("sat",), marks=("matrix",), alpha=1.0),
     Dialect("sat", "CogVideo (SAT)", "transformer.", ("sat",), marks=("matrix",), alpha=1.0),
     Dialect("xlabs", "XLabs", "", ("xlabs",), marks=("lora.up",), alpha="rank"),
     Dialect("xlabs", "XLabs", "diffusion_model.", ("xlabs",), marks=("lora.up",), alpha="rank"),
+    Dialect("diffusers-old", "old diffusers", "", ("diffusers",), marks=("lora.up",), alpha="rank"),
     Dialect("bfl-control", "FLUX.1 control (Black Forest Labs)", "", ("original",), marks=("scale",),
             alpha="rank", families=("flux",)),
     Dialect("diffsynth", "DiffSynth-Studio", "", ("diffsynth", "original", "diffusers"), marks=("default",),
             alpha="rank"),
     Dialect("original", "original names without a prefix", "", ("original",)),
-    Dialect("diffusers-bare", "diffusers names without a prefix", "", ("diffusers",), marks=("lora_A",)),
+    Dialect("diffusers-bare", "diffusers names without a prefix", "", ("diffusers",)),
     Dialect("original", "original names", "transformer.", ("original",)),
 )  # fmt: skip
 
@@ -123,34 +124,37 @@ class Reader(NamedTuple):
     dialect: Dialect
     family: Names | None
 
-    @property
-    def prefixes(self) -> tuple[str, ...]:
-        """What keys of the network begin with; ("",) where the dialect has no prefix."""
-        if not self.dialect.components:
-            return (self.dialect.prefix,)
-        return tuple(f"{component}." for component in COMPONENTS)
-
     def place(self, stem: str) -> tuple[Place, bool] | None:
-        """Return where a stem belongs, and whether a table says so; None if nowhere."""
+        """Return where a stem belongs, and whether a table of this dialect says so; None if nowhere."""
+        if self.dialect.components:
+            return self._in_component(stem)
+        for prefix, component, flat in ENCODERS:
+            if stem.startswith(prefix):
+                found = _in_encoder(stem[len(prefix) :], component, flat, self.family)
+                return None if found is None else (found, flat == self.dialect.flat)
+        return self._in_network(stem)
+
+    def _in_component(self, stem: str) -> tuple[Place, bool] | None:
+        component, _, name = stem.partition(".")
+        if component not in COMPONENTS or not name:
+            return None
+        plain = _PROCESSOR.sub(_without_processor, name)
+        if component.startswith("text_encoder"):
+            plain = canonical(plain)
+        table = _table(self.family, "diffusers", component)
+        match = table.match(plain) if table is not None else None
+        return Place(component, match or Match(plain, (plain,), "whole")), match is not None
+
+    def _in_network(self, stem: str) -> tuple[Place, bool] | None:
         dialect, family = self.dialect, self.family
-        if not dialect.components:
-            for prefix, component, flat in ENCODERS:
-                if stem.startswith(prefix):
-                    return _in_encoder(stem[len(prefix) :], component, flat, family)
-        if dialect.components:
-            component, _, rest = stem.partition(".")
-            if component not in COMPONENTS or not rest:
-                return None
-            plain = _PROCESSOR.sub(_without_processor, rest)
-            table = _table(family, "diffusers", component)
-            match = table.match(plain) if table is not None else None
-            return Place(component, match or Match(plain, (plain,), "whole")), match is not None
         if family is None or not stem.startswith(dialect.prefix):
             return None
-        rest = stem[len(dialect.prefix) :]
+        name = stem[len(dialect.prefix) :]
+        if dialect.tables == ("diffusers",):
+            name = _PROCESSOR.sub(_without_processor, name)
         for which in dialect.tables:
             table = _table(family, which, family.component)
-            match = table.match(rest, dialect.flat) if table is not None else None
+            match = table.match(name, dialect.flat) if table is not None else None
             if match is not None:
                 return Place(family.component, match), True
         return None
@@ -170,7 +174,7 @@ def _table(family: Names | None, which: str, component: str) -> Table | None:
     return family.table(which) if which in ("diffusers", "original") or which in family.tables else None
 
 
-def _in_encoder(rest: str, component: str, flat: bool, family: Names | None) -> tuple[Place, bool] | None:
+def _in_encoder(rest: str, component: str, flat: bool, family: Names | None) -> Place | None:
     encoders = family.text_encoders if family is not None else {"text_encoder": ("clip", "clip_l")}
     if not component:  # text_encoders.clip_l.transformer.text_model.…
         called, _, rest = rest.partition(".")
@@ -181,8 +185,9 @@ def _in_encoder(rest: str, component: str, flat: bool, family: Names | None) -> 
     if component not in encoders:
         return None
     table = _encoder_table(encoders[component][0])
-    match = table.match(rest, flat)
-    return (Place(component, match), True) if match is not None else None
+    # a CLIP of transformers 5.6 or newer lacks the level that its names begin with elsewhere
+    match = table.match(rest, flat) or table.match(f"text_model_{rest}" if flat else f"text_model.{rest}", flat)
+    return None if match is None else Place(component, match)
 
 
 def _encoder_table(architecture: str) -> Table:

@@ -155,7 +155,10 @@ def _check(path: Path, size: int, data: int, described: object, error: type[Diff
 def _entries(described: object, data: int) -> tuple[dict[str, Entry], dict[str, str]]:
     if not isinstance(described, dict):
         raise ValueError("it is not a table of tensors")
-    metadata = described.pop("__metadata__", None) or {}
+    metadata = described.pop("__metadata__", None)
+    metadata = {} if metadata is None else metadata
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its metadata are not a table of texts")
     tensors = {}
     for name, entry in described.items():
         shape = tuple(_whole(length, name) for length in entry["shape"])
@@ -166,7 +169,7 @@ def _entries(described: object, data: int) -> tuple[dict[str, Entry], dict[str, 
         if width is not None and math.prod(shape) * width != end - begin:
             raise ValueError(f"{name} has another size than its shape says")
         tensors[name] = Entry(str(entry["dtype"]), shape, data + begin, data + end)
-    return tensors, {str(key): str(value) for key, value in metadata.items()}
+    return tensors, dict(metadata)
 
 
 def _whole(number: object, name: str) -> int:

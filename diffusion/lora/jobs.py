@@ -113,7 +113,8 @@ def merge_files(
 
     Args:
         blocks: strengths by block (`blocks.strengths`): one text for all, or one for each source.
-        dialect: peft, kohya or comfyui; None: that of the sources where they agree on one of these, else peft.
+        dialect: peft, kohya or comfyui; None: that of the sources where they agree on one of these, else peft, or
+            comfyui for what peft cannot hold.
 
     Raises:
         LoraFileError, LoraMismatch, SettingError: files that cannot be read or combined, a setting out of range.
@@ -140,7 +141,7 @@ def merge_files(
         settings["seed"] = seed
     made = Lineage(method, tuple(part for _, part in read), settings=settings)
     lora = replace(merged.lora, metadata=shared_texts([lora.metadata for lora, _ in read]))
-    to = dialect or _shared_dialect([lora.dialect for lora, _ in read])
+    to = dialect or _dialect(lora, [lora.dialect for lora, _ in read])
     return _write(lora, out, to, made, warnings=merged.warnings, energy=merged.energy, energies=merged.energies)
 
 
@@ -168,7 +169,7 @@ def resize_file(
     criteria = _given(rank=rank, sv_ratio=sv_ratio, sv_cumulative=sv_cumulative, sv_fro=sv_fro)
     reduced = resize(lora, **criteria, on_progress=on_progress)
     made = Lineage("resize", (part,), settings=criteria)
-    to = dialect or _shared_dialect([lora.dialect])
+    to = dialect or _dialect(reduced.lora, [lora.dialect])
     return _write(reduced.lora, out, to, made, energy=reduced.energy, energies=reduced.energies)
 
 
@@ -193,7 +194,7 @@ def extract_file(
     `extract.extract`.
 
     Args:
-        dialect: None: peft, unless it cannot hold the changed biases and norms; then comfyui.
+        dialect: None: peft, or comfyui where changed biases and norms need it.
 
     Raises:
         ModelError, LoraMismatch, SettingError: a checkpoint that cannot be read, two of different kinds, a bad setting.
@@ -206,15 +207,16 @@ def extract_file(
         "min_diff": min_diff,
         "include_text_encoders": include_text_encoders,
         "full_small": full_small,
+        "seed": seed,
     }
-    reduced = extract(original, tuned, **criteria, **others, seed=seed, on_progress=on_progress)
+    reduced = extract(original, tuned, **criteria, **others, on_progress=on_progress)
     settings = {
         "tuned": _name(tuned),
         **criteria,
         **{name: value for name, value in others.items() if value is not None},
     }
     made = Lineage("extract", base=_name(original), settings=settings)
-    to = dialect or ("peft" if _fits_peft(reduced.lora) else "comfyui")
+    to = dialect or _dialect(reduced.lora)
     return _write(reduced.lora, out, to, made, energy=reduced.energy, energies=reduced.energies)
 
 
@@ -283,9 +285,12 @@ def _per_source(blocks: str | Sequence[str], count: int) -> list[str]:
 
 def _read(source: Source, pickled: bool = False) -> tuple[Lora, Part]:
     """`pickled`: PyTorch's pickles are read too (without running code), and not refused."""
-    load = pickles.load if pickled and pickles.is_pickle(source.path) else reading.load
+    from .convert import without_idle_parts
+
+    load = pickles.load if pickled and pickles.is_pickle(Path(source.path)) else reading.load
     lora = load(Path(source.path), alpha=source.alpha, partial=source.partial)
-    return lora, lineages.part(source.path, source.strength, lora.metadata)
+    part = lineages.part(source.path, source.strength, lora.metadata)
+    return replace(lora, changes=without_idle_parts(lora.changes)), part
 
 
 def _write(
@@ -306,16 +311,17 @@ def _write(
     return Written(path, reading.inspect(path), tuple(told), energy, energies or {})
 
 
-def _shared_dialect(dialects: Sequence[str]) -> str:
-    first = dialects[0] if dialects else ""
-    return first if first in WRITTEN and all(dialect == first for dialect in dialects) else "peft"
+def _dialect(lora: Lora, sources: Sequence[str] = ()) -> str:
+    """That of the sources where it is one and is written here; else peft, or comfyui for what peft has no form for."""
+    from .writing import state_dict
 
-
-def _fits_peft(lora: Lora) -> bool:
-    return all(
-        change.delta is not None and len(change.delta.shape) > 1 and change.set_weight is None
-        for change in lora.changes.values()
-    )
+    if sources and sources[0] in WRITTEN and len(set(sources)) == 1:
+        return sources[0]
+    try:
+        state_dict(lora, "peft")
+    except SettingError:
+        return "comfyui"
+    return "peft"
 
 
 def _given(**settings: Any) -> dict[str, Any]:

@@ -29,10 +29,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..errors import LoraMismatch, SettingError, few, nearest
-from . import names
+from . import core_space, names
 from .blocks import strengths
-from .merge_module import METHODS, Likeness, Part, Rule, merged_change
+from .merge_module import Likeness, Part, Rule, merged_change
 from .model import Change, Lora
+
+METHODS = ("concat", "svd", *core_space.RULES)
 
 
 class Merged(NamedTuple):

@@ -20,8 +20,6 @@ from .core import Factors
 from .delta import Delta, Full, LowRank
 from .model import Change
 
-METHODS = ("concat", "svd", *core_space.RULES)
-
 CANCELLED = 1e-14
 """A sum whose squared norm is below this share of that of its parts is zero but for rounding."""
 

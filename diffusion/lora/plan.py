@@ -32,13 +32,14 @@ def plan(
     number: Number,
     alpha: float | None,
     partial: bool,
-    adapter_config: Mapping[str, Any] | None = None,
+    adapter_config: Callable[[], Mapping[str, Any] | None] = lambda: None,
     warnings: Sequence[str] = (),
 ) -> Plan:
     """Return what the tensors mean.
 
     Args:
-        number: reads a tensor that is one number. adapter_config: of PEFT, beside the file. warnings: to begin with.
+        number: reads a tensor that is one number. adapter_config: reads PEFT's, beside the file. warnings: to begin
+            with.
         Others, and errors: see `reading.inspect`.
     """
     found, unknown = groups(tensors, path)
@@ -52,7 +53,7 @@ def plan(
     unmatched = unknown + [key for group in strange for key in group.keys.values()]
     if unmatched and not partial:
         raise seems.with_strange_keys(path, unmatched, known.dialect.title)
-    beside = adapter_config if known.dialect.name == "raw-peft" else None
+    beside = adapter_config() if known.dialect.name == "raw-peft" else None
     settings = Sources(metadata, beside, alpha, path)
     reader = _Reader(path, known.dialect, known.family, settings, number, list(warnings))
     placed = [group for group in found if group.stem in known.places]

@@ -22,13 +22,15 @@ from typing import TYPE_CHECKING, Any
 from ..errors import LoraFileError
 from . import header as headers
 from . import pickles
+from .header import Header
 from .info import Item, LoraInfo
-from .plan import Plan, plan
+from .plan import Plan
+from .plan import plan as make_plan
 
 if TYPE_CHECKING:
     from .model import Lora
 
-__all__ = ["Item", "LoraInfo", "inspect", "load", "plan_file"]
+__all__ = ["Item", "LoraInfo", "inspect", "load", "read_plan"]
 
 
 def inspect(path: str | os.PathLike[str], *, alpha: float | None = None, partial: bool = False) -> LoraInfo:
@@ -43,7 +45,7 @@ def inspect(path: str | os.PathLike[str], *, alpha: float | None = None, partial
             known here, incomplete, or (unless `partial`) with keys that belong to nothing.
         SettingError: alpha is not a number above 0.
     """
-    return plan_file(Path(path), _header(Path(path)), alpha, partial).info
+    return read_plan(Path(path), alpha, partial)[1].info
 
 
 def load(path: str | os.PathLike[str], *, alpha: float | None = None, partial: bool = False) -> Lora:
@@ -51,27 +53,27 @@ def load(path: str | os.PathLike[str], *, alpha: float | None = None, partial: b
     from . import tensors
 
     source = Path(path)
-    found = _header(source)
-    return tensors.build(plan_file(source, found, alpha, partial), tensors.read(source, found))
+    found, plan = read_plan(source, alpha, partial)
+    return tensors.build(plan, tensors.read(source, found))
 
 
-def _header(path: Path) -> headers.Header:
+def read_plan(path: Path, alpha: float | None = None, partial: bool = False) -> tuple[Header, Plan]:
+    """Return the header of a file, and the plan of what its tensors are. Arguments and errors: see `inspect`."""
     if pickles.is_pickle(path):
         raise pickles.refusal(path)
-    return headers.read(path, LoraFileError)
-
-
-def plan_file(path: Path, found: headers.Header, alpha: float | None, partial: bool) -> Plan:
-    """Return the plan for a safetensors file whose header was read."""
+    found = headers.read(path, LoraFileError)
 
     def number(key: str) -> float:
         return headers.scalar(path, key, found.tensors[key], LoraFileError)
 
-    return plan(str(path), found.tensors, found.metadata, number, alpha, partial, _beside(path))
+    def beside() -> dict[str, Any] | None:
+        return _adapter_config(path, needed=alpha is None)
+
+    return found, make_plan(str(path), found.tensors, found.metadata, number, alpha, partial, beside)
 
 
-def _beside(path: Path) -> dict[str, Any] | None:
-    """PEFT's configuration, in the file's folder."""
+def _adapter_config(path: Path, needed: bool) -> dict[str, Any] | None:
+    """PEFT's configuration, in the file's folder. Where it is broken but not needed, there is none."""
     config = path.with_name("adapter_config.json")
     if not config.is_file():
         return None
@@ -81,6 +83,8 @@ def _beside(path: Path) -> dict[str, Any] | None:
             raise ValueError("it is not a table of settings")
         return settings
     except (OSError, ValueError, RecursionError) as error:
+        if not needed:
+            return None
         raise LoraFileError(
             f"{config} cannot be read: {error}. Give alpha yourself, or save the LoRA again."
         ) from error

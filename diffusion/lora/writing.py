@@ -94,10 +94,11 @@ def state_dict(
     """
     if dialect not in DIALECTS:
         raise SettingError("dialect", dialect, f"use one of {', '.join(DIALECTS)}.{nearest(dialect, DIALECTS)}")
-    if not lora.changes:
+    changes = {name: change for name, change in lora.changes.items() if _something(change)}
+    if not changes:
         raise SettingError("lora", "", "it changes nothing, so there is nothing to write.")
     if dialect == "peft":
-        return _peft(lora.changes, rank)
+        return _peft(changes, rank)
     of_family = lora.family if family is None else family
     if of_family not in families.FAMILIES:
         raise SettingError(
@@ -106,7 +107,11 @@ def state_dict(
             f"the names of modules in it depend on the family of models, which is {of_family!r} here. Use peft, or say "
             f"which of {', '.join(families.FAMILIES)} it is.",
         )
-    return _by_suffix(lora.changes, families.get(of_family), dialect, rank), {}
+    return _by_suffix(changes, families.get(of_family), dialect, rank), {}
+
+
+def _something(change: Change) -> bool:
+    return change.delta is not None or change.bias is not None or change.set_weight is not None
 
 
 # --- the dialects with `.alpha` -------------------------------------------------------------------------------------
@@ -204,9 +209,7 @@ def _dora_scale(vector: Tensor, axis: int, shape: tuple[int, ...]) -> Tensor:
 
 
 def _peft(changes: Mapping[str, Change], rank: int | None) -> tuple[Tensors, dict[str, str]]:
-    pairs = {
-        name: _alone(name, change.delta, rank, "peft") for name, change in changes.items() if _is_peft(name, change)
-    }
+    pairs = {name: _alone(name, _product(name, change), rank, "peft") for name, change in changes.items()}
     tensors: Tensors = {}
     settings: dict[str, Any] = {}
     for component in dict.fromkeys(name.partition(".")[0] for name in pairs):
@@ -231,19 +234,17 @@ def _peft(changes: Mapping[str, Change], rank: int | None) -> tuple[Tensors, dic
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header
 
 
-def _is_peft(name: str, change: Change) -> bool:
-    """Whether there is a pair to write; what PEFT has no form for is refused."""
+def _product(name: str, change: Change) -> Delta:
+    """The part of a change that PEFT has a form for; what it has none for is refused."""
     if change.set_weight is not None:
         raise SettingError("dialect", "peft", f"it has no way to replace a weight, as {name} is. Use comfyui.")
     if change.delta is None:
-        if change.bias is None:
-            return False
         raise SettingError(
             "dialect", "peft", f"it has no way to change a bias alone, as of {name}. Use comfyui or kohya."
         )
     if len(change.delta.shape) < 2:
         raise SettingError("dialect", "peft", f"it has no way to change a norm, as {name} is. Use comfyui or kohya.")
-    return True
+    return change.delta
 
 
 def _one_kind(component: str, changes: Mapping[str, Change]) -> None:

@@ -20,7 +20,8 @@ from PIL import Image
 from loragraph.diffusion import families, sampling
 from loragraph.diffusion.adapters import Use, file_sha256
 from loragraph.diffusion.errors import PictureError, SettingError, TrainingDiverged, TrainingStopped
-from loragraph.diffusion.lora import files, weights
+from loragraph.diffusion.lora import header, lineage, reading
+from loragraph.diffusion.lora.delta import LowRank
 from loragraph.diffusion.training import checkpoint, data, loop, schedule
 from loragraph.diffusion.training.config import TrainConfig
 from loragraph.diffusion.training.loop import train
@@ -34,6 +35,15 @@ Items = list[tuple[str, str]]
 @pytest.fixture
 def trained(pipeline: Any, pictures: Items, tmp_path: Path) -> Path:
     return train(pipeline, pictures, SHORT, checkpoint_dir=tmp_path / "trained")
+
+
+def pairs(file: Path) -> dict[str, LowRank]:
+    """What a file of plain pairs holds, by module without its component."""
+    found = {}
+    for name, change in reading.load(file).changes.items():
+        assert isinstance(change.delta, LowRank)
+        found[name.removeprefix("transformer.")] = change.delta
+    return found
 
 
 def changed(config: TrainConfig, **settings: Any) -> TrainConfig:
@@ -161,16 +171,19 @@ def test_previews_show_the_adapter_and_change_nothing(
 
 
 def test_stock_diffusers_loads_the_file_at_the_scale_it_was_trained(base: Path, trained: Path) -> None:
-    info = files.inspect(trained)
-    assert (info.family, info.rank, info.alpha, info.modules) == ("flux", 4, 2.0, 17)
+    info = reading.inspect(trained)
+    # alpha is in B, so that readers which ignore it get the scale right
+    assert (info.family, info.rank, info.alpha, info.scale, info.modules) == ("flux", 4, 4.0, 1.0, 17)
     stock = FluxPipeline.from_pretrained(base)
     stock.load_lora_weights(str(trained))
     layers = {name: layer for name, layer in stock.transformer.named_modules() if hasattr(layer, "scaling")}
-    assert layers.keys() == info.shapes.keys()
-    assert {layer.scaling["default_0"] for layer in layers.values()} == {0.5}
-    lora = weights.load(trained)
-    assert all(torch.equal(layers[name].lora_B["default_0"].weight, pair.up) for name, pair in lora.items())
-    assert all(pair.up.abs().max() > 0 for name, pair in lora.items() if "context" not in name)
+    assert {f"transformer.{name}" for name in layers} == info.items.keys()
+    assert {layer.scaling["default_0"] for layer in layers.values()} == {1.0}
+    ups = pairs(trained)
+    assert all(torch.equal(layers[name].lora_B["default_0"].weight, pair.up) for name, pair in ups.items())
+    assert all(pair.up.abs().max() > 0 for name, pair in ups.items() if "context" not in name)
+    told = lineage.of(header.read(trained).metadata)
+    assert told is not None and (told.method, told.base) == ("train", "Tiny FLUX")
 
 
 def test_it_stops_within_one_step_and_leaves_the_pipeline_as_it_was(
@@ -208,7 +221,7 @@ def test_a_lora_can_be_trained_on_top_of_another_which_stays_frozen(
     before = sampling.sample(pipeline, FAMILY, ["a red apple"], steps=2, adapters=[use])[0]
     file = train(pipeline, pictures, SHORT, checkpoint_dir=tmp_path / "on_top", adapters=[use])
     assert file.read_bytes() != trained.read_bytes()
-    assert files.inspect(file).modules == 17
+    assert reading.inspect(file).modules == 17
     after = sampling.sample(pipeline, FAMILY, ["a red apple"], steps=2, adapters=[use])[0]
     assert numpy.array_equal(numpy.asarray(after), numpy.asarray(before))
     with pytest.raises(SettingError, match="which training can't follow"):
@@ -220,7 +233,7 @@ def test_options_train_the_same_thing_roughly(
     pipeline: Any, pictures: Items, trained: Path, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     file = train(pipeline, pictures, changed(SHORT, **settings), checkpoint_dir=tmp_path / "option")
-    one, two = weights.load(trained), weights.load(file)
+    one, two = pairs(trained), pairs(file)
     for name, pair in one.items():
         assert two[name].up.dtype == torch.float32
         if pair.up.abs().max() > 0:
@@ -230,7 +243,7 @@ def test_options_train_the_same_thing_roughly(
 def test_a_half_precision_base_gets_a_full_precision_adapter(base: Path, pictures: Items, tmp_path: Path) -> None:
     half = FAMILY.load_pipeline(base, dtype="bfloat16")
     file = train(half, pictures, changed(SHORT, steps=2), checkpoint_dir=tmp_path)
-    assert all(pair.up.dtype == torch.float32 for pair in weights.load(file).values())
+    assert all(pair.up.dtype == torch.float32 for pair in pairs(file).values())
     assert half.transformer.dtype == torch.bfloat16
 
 

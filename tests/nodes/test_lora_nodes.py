@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from loragraph.diffusion.lora import reading
+from loragraph.diffusion.adapters import CURVES
+from loragraph.diffusion.lora import merge, reading, writing
 from loragraph.diffusion.lora.model import Lora, plain
-from loragraph.diffusion.lora.writing import save
-from loragraph.graph_runtime import BadInput, Base, FakeContext, LoRA, Registry
+from loragraph.graph_runtime import BadInput, Base, FakeContext, LoRA, NodeType, Registry
 from loragraph.graph_runtime.document import load
 from loragraph.graph_runtime.fingerprints import Fingerprints
 from loragraph.graph_runtime.keys import work
 from loragraph.nodes import (
+    apply_lora,
     bake_lora,
     compare_lora,
     convert_lora,
@@ -48,6 +49,15 @@ def changes(lora: LoRA) -> dict[str, torch.Tensor]:
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], scale: float = 1.0) -> bool:
     return one.keys() == other.keys() and all(torch.allclose(one[n] * scale, other[n], atol=1e-5) for n in one)
+
+
+def test_the_choices_are_what_the_engine_offers() -> None:
+    def choices(node: NodeType, setting: str) -> set[str]:
+        return set(node.schema()["settings"]["properties"][setting]["enum"])
+
+    assert choices(merge_lora, "method") == set(merge.METHODS)
+    assert choices(apply_lora, "curve") == set(CURVES) - {"constant"}
+    assert choices(convert_lora, "to") == choices(save_lora, "format") - {"as it is"} == set(writing.DIALECTS)
 
 
 # -- loading ----------------------------------------------------------------------------------------------------------
@@ -366,13 +376,13 @@ def test_modules_that_one_of_two_lacks_are_listed(tmp_path: Path) -> None:
     lora = material.lora(0)
     read = reading.load(lora.file.path)
     (first, *_) = read.changes
-    fewer = save(Lora({first: read.changes[first]}, "flux"), tmp_path / "fewer.safetensors")
+    fewer = writing.save(Lora({first: read.changes[first]}, "flux"), tmp_path / "fewer.safetensors")
     table = compare_lora(lora, material.loaded(fewer))
     assert sorted(row[1] for row in table.rows) == ["a only"] * 3 + ["both"] * 2
 
 
 def test_loras_with_nothing_in_common_are_refused(tmp_path: Path) -> None:
     pair = (torch.ones(1, 8), torch.ones(8, 1), 1.0)
-    path = save(plain({"transformer.transformer_blocks.0.attn.to_k": pair}, "flux"), tmp_path / "k.safetensors")
+    path = writing.save(plain({"transformer.transformer_blocks.0.attn.to_k": pair}, "flux"), tmp_path / "k.safetensors")
     with pytest.raises(BadInput, match="no weight in common"):
         compare_lora(material.lora(0), material.loaded(path))

@@ -32,7 +32,7 @@ from ..checkpoint import Checkpoint
 from ..header import Header
 from ..model import Lora
 from . import folder
-from .output import Output
+from .output import Output, Source
 from .plan import dtypes, new_header, spans, stored_dtype
 from .verify import verify
 from .write import write_file
@@ -239,14 +239,11 @@ def _rename(made: Path, out: Path) -> None:
 
 def _copy(source: Path, target: Path, on_written: Callable[[int], None]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    reading = os.open(source, os.O_RDONLY)
     try:
-        with Output(target, on_written) as out:
-            out.copy(reading, 0, os.fstat(reading).st_size)
+        with Source(source) as reading, Output(target, on_written) as out:
+            out.copy(reading, 0, reading.size)
     except EOFError as error:
-        raise ModelError(f"{source} changed while it was read. Bake again.") from error
-    finally:
-        os.close(reading)
+        raise ModelError(f"{error}. Bake again.") from error
 
 
 class _Progress:

@@ -27,9 +27,24 @@ from torch import Tensor
 from ..delta import Delta, Full, Hadamard, Kronecker, LowRank
 from ..model import Change, Magnitude
 
-BLOCK = 256 * 1024  # elements of a block: 1 MiB in fp32
+BLOCK = 192 * 1024  # elements of a block: 768 KiB in fp32
 Part = Callable[[int, int, float], Tensor]
 """Rows [first, last) of a delta, times a factor, as [rows, width]. It may be overwritten by the next call."""
+
+
+class Scratch:
+    """Tensors that are used again and again, so that the kernel has not to find new memory for every block."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, torch.dtype], Tensor] = {}
+
+    def take(self, use: str, rows: int, width: int, dtype: torch.dtype) -> Tensor:
+        """Return [rows, width]; its values are those of the last use of that name."""
+        count = rows * width
+        kept = self._kept.get((use, dtype))
+        if kept is None or kept.numel() < count:
+            kept = self._kept[use, dtype] = torch.empty(max(count, BLOCK), dtype=dtype)
+        return kept[:count].view(rows, width)
 
 
 class Step(NamedTuple):
@@ -53,10 +68,11 @@ class Work(NamedTuple):
             step.change.magnitude is not None and step.change.magnitude.axis == 1 for step in self.steps
         )
 
-    def start(self, exact: torch.dtype = torch.float32) -> Running:
+    def start(self, exact: torch.dtype = torch.float32, scratch: Scratch | None = None) -> Running:
         """Return the work ready to be applied in this dtype."""
         kind = _Bias if self.parameter.endswith(".bias") else _Weight
-        return Running(self, exact, tuple(kind(step, self.shape, exact) for step in self.steps))
+        room = scratch or Scratch()
+        return Running(self, exact, tuple(kind(step, exact, room) for step in self.steps))
 
 
 @dataclass(frozen=True)
@@ -86,7 +102,7 @@ class Running:
 
 
 class _Bias:
-    def __init__(self, step: Step, shape: tuple[int, ...], exact: torch.dtype) -> None:
+    def __init__(self, step: Step, exact: torch.dtype, scratch: Scratch) -> None:
         assert step.change.bias is not None
         self.bias = step.change.bias.to(exact).reshape(-1, 1)
         self.strength = step.strength
@@ -96,9 +112,9 @@ class _Bias:
 
 
 class _Weight:
-    def __init__(self, step: Step, shape: tuple[int, ...], exact: torch.dtype) -> None:
+    def __init__(self, step: Step, exact: torch.dtype, scratch: Scratch) -> None:
         self.change, self.strength, self.exact = step.change, step.strength, exact
-        self.part = None if step.change.delta is None else part_of(step.change.delta, exact)
+        self.part = None if step.change.delta is None else part_of(step.change.delta, exact, scratch)
         self.ratios: Tensor | None = None
 
     @property
@@ -142,10 +158,10 @@ def _row_ratios(magnitude: Magnitude, moved: Tensor, first: int) -> Tensor:
     return (vector / moved.norm(dim=1)).unsqueeze(1)
 
 
-def part_of(delta: Delta, exact: torch.dtype = torch.float32) -> Part:
+def part_of(delta: Delta, exact: torch.dtype, scratch: Scratch) -> Part:
     """Return what makes the rows of a delta, its factors converted once."""
     if isinstance(delta, LowRank):
-        return _low_rank(delta, exact)
+        return _low_rank(delta, exact, scratch)
     if isinstance(delta, Kronecker):
         return _kronecker(delta, exact)
     if isinstance(delta, Hadamard):
@@ -155,14 +171,12 @@ def part_of(delta: Delta, exact: torch.dtype = torch.float32) -> Part:
     return lambda first, last, factor: diff[first:last].to(exact, copy=True).reshape(last - first, -1).mul_(factor)
 
 
-def _low_rank(delta: LowRank, exact: torch.dtype) -> Part:
+def _low_rank(delta: LowRank, exact: torch.dtype, scratch: Scratch) -> Part:
     down, up = (factor.contiguous() for factor in delta.factors(exact))
-    room: list[Tensor] = []
 
     def part(first: int, last: int, factor: float) -> Tensor:
-        if not room or len(room[0]) < last - first:
-            room[:] = [torch.empty(last - first, down.shape[1], dtype=exact)]
-        rows = torch.mm(up[first:last], down, out=room[0][: last - first])
+        room = scratch.take("part", last - first, down.shape[1], exact)
+        rows = torch.mm(up[first:last], down, out=room)
         scale = delta.scale * factor
         return rows if scale == 1 else rows.mul_(scale)
 

@@ -1,18 +1,26 @@
 """Writing one large file from front to back, past the page cache where the file system lets us.
 
-A copy through the page cache costs the kernel a fresh page for every 4 KiB, which is most of its time, pushes out what
-other programs keep there, and gains nothing: the file is flushed to disk before it is renamed anyway. With O_DIRECT the
-disk takes the bytes from a buffer that is used again and again (open(2), "O_DIRECT": address, length and offset are
-multiples of the block size; the last, odd part of the file is written the ordinary way). File systems without it get
-ordinary writes of the same size. While one buffer is being written, the other one is filled.
+A copy through the page cache costs the kernel a fresh page for every 4 KiB and two passes over the memory, which is
+nearly all of its time, and pushes out what other programs keep there. It gains nothing here: the file is flushed to the
+disk before it is renamed. With O_DIRECT (open(2)) the disk takes the bytes from where they are, if address, length and
+offset are multiples of its block size:
 
-    with Output(path, on_written) as out:
+- what was computed, from one of two buffers that are used in turns: one is filled while the other is written;
+- what is copied, from the pages of the source file themselves, if it lies at the same place within a page there
+  (`in_step`, which the padding of the header provides). Nothing is copied then in the sense of the word.
+
+The last, odd part of the file is written the ordinary way, and file systems without O_DIRECT get ordinary writes of the
+buffers.
+
+    with Source(old) as source, Output(new, on_written) as out:
         out.write(b"...")
         out.copy(source, begin, end)
+        view = out.take(1024); ...; out.filled(1024)
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import mmap
@@ -22,9 +30,43 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-BUFFER = 8 * 1024 * 1024  # bytes; a multiple of every block size
-ALIGNED = 4096
+BUFFER = 8 * 1024 * 1024  # bytes; a multiple of PAGE
+PAGE = 4096  # a multiple of the block size of every disk, and of no page size but itself
 DIRECT = getattr(os, "O_DIRECT", 0)
+POPULATE = 22  # MADV_POPULATE_READ of Linux 5.14: map many pages at once, not one fault at a time
+LARGEST = BUFFER - PAGE  # bytes that `take` can give
+
+
+class Source:
+    """A file that is read from, by reading or as a map of its pages."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = os.open(path, os.O_RDONLY)
+        self.size = os.fstat(self.file).st_size
+        self.map = mmap.mmap(self.file, self.size, mmap.MAP_SHARED, mmap.PROT_READ) if self.size else None
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.map is not None:
+            self.map.close()
+        os.close(self.file)
+
+    def read(self, into: memoryview, begin: int) -> None:
+        """Fill a buffer from a place in the file.
+
+        Raises:
+            EOFError: the file ends before.
+        """
+        while len(into):
+            got = os.preadv(self.file, [into], begin)
+            if not got:
+                raise EOFError(f"{self.path} ended too early: it was changed while it was read")
+            into, begin = into[got:], begin + got
 
 
 class Output:
@@ -38,7 +80,7 @@ class Output:
     def __init__(self, path: Path, on_written: Callable[[int], None] = lambda amount: None) -> None:
         self.on_written = on_written
         self.direct = bool(DIRECT)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         try:
             self.file = os.open(path, flags | DIRECT, 0o644)
         except OSError as error:
@@ -50,7 +92,7 @@ class Output:
         # anonymous maps begin at a page, as O_DIRECT wants
         self.buffers = [memoryview(mmap.mmap(-1, BUFFER)) for _ in range(2)]
         self.used = 0  # bytes in the first buffer
-        self.at = 0  # where in the file it will go
+        self.at = 0  # where in the file they will go; a multiple of PAGE
         self.writer = ThreadPoolExecutor(1, "bake-write")
         self.pending: Future[None] | None = None
 
@@ -73,40 +115,84 @@ class Output:
         while len(data):
             part = min(len(data), BUFFER - self.used)
             self.buffers[0][self.used : self.used + part] = data[:part]
-            self._added(part)
+            self.filled(part)
             data = data[part:]
 
-    def copy(self, source: int, begin: int, end: int) -> None:
-        """Append the bytes [begin, end) of an open file.
+    def take(self, amount: int) -> memoryview:
+        """Return room for so many bytes, at most LARGEST, to be filled and then confirmed by `filled`."""
+        if self.used + amount > BUFFER:
+            self._hand_over()
+        return self.buffers[0][self.used : self.used + amount]
 
-        Raises:
-            EOFError: the file ends before.
-        """
-        while begin < end:
-            part = self.buffers[0][self.used : self.used + min(end - begin, BUFFER - self.used)]
-            read_exactly(source, part, begin)
-            begin += len(part)
-            self._added(len(part))
-
-    def _added(self, amount: int) -> None:
+    def filled(self, amount: int) -> None:
+        """Append what was put into the room that `take` gave."""
         self.used += amount
         if self.used == BUFFER:
             self._hand_over()
 
+    def copy(self, source: Source, begin: int, end: int) -> None:
+        """Append the bytes [begin, end) of a file.
+
+        Raises:
+            EOFError: the file ends before.
+        """
+        first = begin + -begin % PAGE
+        last = end - end % PAGE
+        if self.direct and source.map is not None and self.in_step(begin) and last - first >= PAGE:
+            self._copy_through(source, begin, first)
+            self._hand_over()
+            for at in range(first, last, BUFFER):
+                self._submit(self._write_pages, source, at, min(BUFFER, last - at))
+            begin = last
+        self._copy_through(source, begin, end)
+
+    def in_step(self, begin: int) -> bool:
+        """Whether a place in a source is as far into its page as the end of this file is."""
+        return (self.at + self.used - begin) % PAGE == 0
+
+    def _copy_through(self, source: Source, begin: int, end: int) -> None:
+        while begin < end:
+            part = self.buffers[0][self.used : self.used + min(end - begin, BUFFER - self.used)]
+            source.read(part, begin)
+            begin += len(part)
+            self.filled(len(part))
+
     def _hand_over(self) -> None:
+        """Give all whole pages of the buffer to the disk, and go on with the other buffer."""
+        whole = self.used - self.used % PAGE
+        if not whole:
+            return
+        full, other = self.buffers
         self._wait()
-        self.pending = self.writer.submit(self._write_out, self.buffers[0], self.at)
+        other[: self.used - whole] = full[whole : self.used]
+        self._submit(self._write_out, full[:whole], whole)
         self.buffers.reverse()
-        self.at += BUFFER
-        self.used = 0
-        self.on_written(BUFFER)
+        self.used -= whole
+
+    def _submit(self, job: Callable[..., None], *arguments: object) -> None:
+        """Let the writer do the job at the end of the file; the last argument is how many bytes that will be."""
+        self._wait()
+        amount = arguments[-1]
+        assert isinstance(amount, int)
+        self.pending = self.writer.submit(job, *arguments, self.at)
+        self.at += amount
+        self.on_written(amount)
 
     def _wait(self) -> None:
         if self.pending is not None:
             self.pending.result()
             self.pending = None
 
-    def _write_out(self, data: memoryview, at: int) -> None:
+    def _write_pages(self, source: Source, begin: int, amount: int, at: int) -> None:
+        assert source.map is not None
+        os.posix_fadvise(source.file, begin, 2 * amount, os.POSIX_FADV_WILLNEED)
+        with contextlib.suppress(OSError):  # an older kernel maps the pages when they are written
+            source.map.madvise(POPULATE, begin, amount)
+        with memoryview(source.map)[begin : begin + amount] as pages:
+            self._write_out(pages, amount, at)
+        source.map.madvise(mmap.MADV_DONTNEED, begin, amount)  # they count as ours while they are mapped
+
+    def _write_out(self, data: memoryview, amount: int, at: int) -> None:
         while len(data):
             try:
                 done = os.pwrite(self.file, data, at)
@@ -116,7 +202,7 @@ class Output:
                 self._write_ordinarily()  # a file system that opens the file so, and then does not write it so
                 continue
             data, at = data[done:], at + done
-            if done % ALIGNED and len(data):
+            if done % PAGE and len(data):
                 self._write_ordinarily()
 
     def _write_ordinarily(self) -> None:
@@ -125,23 +211,9 @@ class Output:
             self.direct = False
 
     def _finish(self) -> None:
+        self._hand_over()
         self._wait()
-        whole = self.used - self.used % ALIGNED
-        self._write_out(self.buffers[0][:whole], self.at)
         self._write_ordinarily()
-        self._write_out(self.buffers[0][whole : self.used], self.at + whole)
+        self._write_out(self.buffers[0][: self.used], self.used, self.at)
         os.fsync(self.file)
         self.on_written(self.used)
-
-
-def read_exactly(source: int, into: memoryview, begin: int) -> None:
-    """Fill a buffer from a place in an open file.
-
-    Raises:
-        EOFError: the file ends before.
-    """
-    while len(into):
-        got = os.preadv(source, [into], begin)
-        if not got:
-            raise EOFError("the file ended too early: it was changed while it was read")
-        into, begin = into[got:], begin + got

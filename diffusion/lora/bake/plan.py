@@ -19,6 +19,7 @@ from ..header import Header
 from ..model import Change, Lora
 from ..quantised import FLOATS, PLAIN_8_BIT, how_stored
 from .arithmetic import Step, Work
+from .output import PAGE
 
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 
@@ -154,7 +155,7 @@ def new_header(header: Header, kept: Mapping[str, str], metadata: Mapping[str, s
         offsets = [entry.begin - start, entry.end - start]
         described[key] = {"dtype": entry.dtype, "shape": list(entry.shape), "data_offsets": offsets}
     text = json.dumps(described, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # tensors stay as aligned as the format has them
+    text += b" " * ((start - 8 - len(text)) % PAGE)  # in step with the old file: see `output`
     shift = 8 + len(text) - start
     moved = {key: entry._replace(begin=entry.begin + shift, end=entry.end + shift) for key, entry in ordered.items()}
     return struct.pack("<Q", len(text)) + text, Header(moved, dict(metadata))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +12,8 @@ from ...errors import ModelError
 from .. import header as headers
 from ..header import Header
 from ..stored import DTYPES
-from .output import read_exactly
+from .arithmetic import Scratch
+from .output import Source
 from .plan import Span
 from .write import CHECKED_ROWS, Rows, begin, changed, data_of
 
@@ -30,18 +30,15 @@ def verify(source: Path, header: Header, target: Path, places: Header, spans: Ma
     """
     if headers.read(target, ModelError).tensors != places.tensors:
         raise ModelError(f"{target.name} has another header than was written to it. Check the disk.")
-    reading, writing = os.open(source, os.O_RDONLY), os.open(target, os.O_RDONLY)
     try:
-        same = [key for key, place in places.tensors.items() if key not in spans and _kept(key, header, places)]
-        for key in _spread(same):
-            _compare_bytes(key, reading, header, writing, places)
-        for key in _spread(list(spans)):
-            _compare_rows(key, reading, header, writing, places, spans[key])
+        with Source(source) as reading, Source(target) as writing:
+            same = [key for key, place in places.tensors.items() if key not in spans and _kept(key, header, places)]
+            for key in _spread(same):
+                _compare_bytes(key, reading, header, writing, places)
+            for key in _spread(list(spans)):
+                _compare_rows(key, reading, header, writing, places, spans[key])
     except EOFError as error:
-        raise ModelError(f"{target.name} or {source} changed while they were compared: {error}.") from error
-    finally:
-        os.close(reading)
-        os.close(writing)
+        raise ModelError(f"{error}. Bake again.") from error
 
 
 def _kept(key: str, header: Header, places: Header) -> bool:
@@ -55,27 +52,30 @@ def _spread(items: Sequence[Item]) -> list[Item]:
     return [items[round(number * (len(items) - 1) / (SAMPLES - 1))] for number in range(SAMPLES)]
 
 
-def _compare_bytes(key: str, reading: int, header: Header, writing: int, places: Header) -> None:
+def _compare_bytes(key: str, reading: Source, header: Header, writing: Source, places: Header) -> None:
     old, new = header.tensors[key], places.tensors[key]
     for offset in {0, max(0, old.end - old.begin - SAMPLE)}:
         length = min(SAMPLE, old.end - old.begin - offset)
         before, after = bytearray(length), bytearray(length)
-        read_exactly(reading, memoryview(before), old.begin + offset)
-        read_exactly(writing, memoryview(after), new.begin + offset)
+        reading.read(memoryview(before), old.begin + offset)
+        writing.read(memoryview(after), new.begin + offset)
         if before != after:
             raise ModelError(f"{key} is not what was written: its bytes differ from the base's. Check the disk.")
 
 
-def _compare_rows(key: str, reading: int, header: Header, writing: int, places: Header, spans: list[Span]) -> None:
+def _compare_rows(
+    key: str, reading: Source, header: Header, writing: Source, places: Header, spans: list[Span]
+) -> None:
     """Work some rows out again, and look whether they are there."""
-    rows, written = Rows(reading, header.tensors[key]), Rows(writing, places.tensors[key])
+    scratch = Scratch()
+    rows, written = Rows(reading, header.tensors[key], scratch), Rows(writing, places.tensors[key], scratch)
     for span in spans:
         running = begin(span, rows)
         for first in {span.first, max(span.first, span.last - CHECKED_ROWS)}:
             last = min(first + CHECKED_ROWS, span.last)
             wanted = changed(running, span, rows, first, last).to(DTYPES[places.tensors[key].dtype])
             found = torch.empty_like(wanted)
-            read_exactly(writing, data_of(found), written.entry.begin + first * written.bytes)
+            writing.read(data_of(found), written.entry.begin + first * written.bytes)
             # another number of rows may take another path through the matrix product: allow for the last bits
             slack = 4 * torch.finfo(wanted.dtype).eps * float(wanted.double().abs().max())
             if not (found.double() - wanted.double()).abs().max() <= slack:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from torch import Tensor
 from ...errors import ModelError
 from ..header import SIZES, Entry, Header
 from ..stored import DTYPES
-from .arithmetic import BLOCK, Running
-from .output import Output, read_exactly
+from .arithmetic import BLOCK, Running, Scratch
+from .output import LARGEST, Output, Source
 from .plan import Span
 
 CHECKED_ROWS = 16  # rows of a sample that is worked out a second time
@@ -23,26 +22,30 @@ CHECKED_ROWS = 16  # rows of a sample that is worked out a second time
 class Rows:
     """A tensor of an open file as a matrix [count, width], read in blocks and widened."""
 
-    def __init__(self, source: int, entry: Entry) -> None:
-        self.source, self.entry = source, entry
+    def __init__(self, source: Source, entry: Entry, scratch: Scratch) -> None:
+        self.source, self.entry, self.scratch = source, entry, scratch
         self.count = entry.shape[0] if entry.shape else 1
         self.width = math.prod(entry.shape[1:])
         self.bytes = self.width * SIZES[entry.dtype]
         self.step = max(1, BLOCK // max(1, self.width))
         self.stored = DTYPES.get(entry.dtype, torch.uint8)
         self.exact = torch.float64 if entry.dtype == "F64" else torch.float32
-        self._raw = torch.empty(0, dtype=self.stored)
-        self._wide = torch.empty(0, dtype=self.exact)
 
-    def read(self, first: int, last: int) -> Tensor:
-        """Return rows [first, last) in the exact dtype; the next call overwrites them."""
+    @property
+    def plain(self) -> bool:
+        """Whether the tensor is stored in the dtype that is counted in."""
+        return self.stored == self.exact
+
+    def read(self, first: int, last: int, into: Tensor | None = None) -> Tensor:
+        """Return rows [first, last) in the exact dtype; `into` is filled if it is given, which must be of that dtype.
+
+        Without `into` the next call overwrites them.
+        """
         count = last - first
-        if len(self._raw) < count:
-            self._raw = torch.empty(count, self.width, dtype=self.stored)
-            self._wide = self._raw if self.stored == self.exact else torch.empty(count, self.width, dtype=self.exact)
-        raw = self._raw[:count]
-        read_exactly(self.source, data_of(raw), self.entry.begin + first * self.bytes)
-        return raw if self._wide is self._raw else self._wide[:count].copy_(raw)
+        wide = self.scratch.take("wide", count, self.width, self.exact) if into is None else into
+        raw = wide if self.plain else self.scratch.take("raw", count, self.width, self.stored)
+        self.source.read(data_of(raw), self.entry.begin + first * self.bytes)
+        return wide if self.plain else wide.copy_(raw)
 
     def blocks(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Yield the row ranges of the blocks in which [first, last) is worked on."""
@@ -70,33 +73,46 @@ def write_file(
     Raises:
         ModelError: a sum is no number, or the source changed under our hands. OSError: the disk.
     """
-    reading = os.open(source, os.O_RDONLY)
+    scratch = Scratch()
     try:
-        with Output(target, on_written) as out:
+        with Source(source) as reading, Output(target, on_written) as out:
             out.write(start)
             for key, place in places.tensors.items():
                 old = header.tensors[key]
-                if old.dtype == place.dtype and key not in spans:
+                if key in spans:
+                    _write_changed(Rows(reading, old, scratch), place.dtype, spans[key], out)
+                elif old.dtype == place.dtype:
                     out.copy(reading, old.begin, old.end)
                 else:
-                    _write_tensor(reading, old, place, spans.get(key, []), out)
+                    flat = old._replace(shape=(math.prod(old.shape),))  # rows mean nothing here, and may be long
+                    _write_unchanged(Rows(reading, flat, scratch), 0, flat.shape[0], place.dtype, out)
     except EOFError as error:
-        raise ModelError(f"{source} changed while it was read: {error}. Bake again.") from error
-    finally:
-        os.close(reading)
+        raise ModelError(f"{error}. Bake again.") from error
 
 
-def _write_tensor(reading: int, old: Entry, place: Entry, spans: list[Span], out: Output) -> None:
-    rows = Rows(reading, old)
-    rounded = DTYPES[place.dtype]
+def _write_changed(rows: Rows, dtype: str, spans: list[Span], out: Output) -> None:
     at = 0
     for span in spans:
-        _write_unchanged(rows, at, span.first, place.dtype, out)
+        _write_unchanged(rows, at, span.first, dtype, out)
         running = begin(span, rows)
         for first, last in rows.blocks(span.first, span.last):
-            out.write(data_of(changed(running, span, rows, first, last).to(rounded)))
+            _write_block(running, span, rows, first, last, dtype, out)
         at = span.last
-    _write_unchanged(rows, at, rows.count, place.dtype, out)
+    _write_unchanged(rows, at, rows.count, dtype, out)
+
+
+def _write_block(running: Running, span: Span, rows: Rows, first: int, last: int, dtype: str, out: Output) -> None:
+    rounded = DTYPES[dtype]
+    amount = (last - first) * rows.width * SIZES[dtype]
+    if amount > LARGEST:  # a single row of many megabytes
+        out.write(data_of(changed(running, span, rows, first, last).to(rounded)))
+        return
+    room = torch.frombuffer(out.take(amount), dtype=rounded).view(last - first, rows.width)
+    if rounded == rows.exact:
+        changed(running, span, rows, first, last, into=room)
+    else:
+        room.copy_(changed(running, span, rows, first, last))
+    out.filled(amount)
 
 
 def _write_unchanged(rows: Rows, first: int, last: int, dtype: str, out: Output) -> None:
@@ -109,7 +125,7 @@ def _write_unchanged(rows: Rows, first: int, last: int, dtype: str, out: Output)
 
 def begin(span: Span, rows: Rows) -> Running:
     """Return the span's work ready to be applied, after a first look at the whole weight where it needs one."""
-    running = span.work.start(rows.exact)
+    running = span.work.start(rows.exact, rows.scratch)
     if span.work.needs_columns:
         if span.offset or span.last - span.first != span.work.shape[0]:
             raise ModelError(
@@ -125,13 +141,13 @@ def _unchanged(span: Span, rows: Rows) -> Iterable[tuple[int, Tensor]]:
         yield first - span.first, rows.read(first, last)
 
 
-def changed(running: Running, span: Span, rows: Rows, first: int, last: int) -> Tensor:
-    """Return the stored rows [first, last) as they will be, not yet rounded.
+def changed(running: Running, span: Span, rows: Rows, first: int, last: int, into: Tensor | None = None) -> Tensor:
+    """Return the stored rows [first, last) as they will be, not yet rounded; see `Rows.read` for `into`.
 
     Raises:
         ModelError: they hold what is no number.
     """
-    block = rows.read(first, last)
+    block = rows.read(first, last, into)
     running.apply(block, span.offset + first - span.first)
     # a sum is no number if one of its terms is none; only then it is worth looking at each
     if not math.isfinite(block.sum().item()) and not block.isfinite().all():

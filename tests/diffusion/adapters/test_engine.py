@@ -14,6 +14,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from loragraph.diffusion.adapters import Active, Adapters, Schedule
+from loragraph.diffusion.adapters.rows import Rows
 from loragraph.diffusion.errors import LoraMismatch, ModelError, SettingError
 from loragraph.diffusion.lora.delta import LowRank
 from loragraph.diffusion.lora.model import Change, Lora
@@ -325,6 +326,16 @@ def test_both_halves_of_guidance_in_one_input(unet: UNet2DConditionModel) -> Non
     adapters.rest()
     for row, wanted in enumerate((bare, whole, bare, whole)):
         assert torch.allclose(found[row], wanted[row], atol=1e-5), row
+
+
+def test_rows_that_a_layer_sees_several_times() -> None:
+    model = nn.Identity()
+    rows = Rows(3, [[0, 2], [1]], [(True,), (False,)], {"unet": model})
+    model(torch.zeros(6, 1))
+    first, second = rows.of("unet")(12)
+    assert second.tolist() == [2, 3, 8, 9] and sorted([*first.tolist(), *second.tolist()]) == list(range(12))
+    rows.close()
+    assert not model._forward_pre_hooks
 
 
 def test_steps_follow_the_schedule(model: nn.Module) -> None:

@@ -177,7 +177,7 @@ def test_a_partial_fit_must_be_allowed(pipeline: Any, make: MakeUse, tmp_path: P
     use = make()
     from loragraph.tests.diffusion.adapters.forms import flux_lora
 
-    lora = flux_lora(pipeline.transformer)
+    lora = flux_lora(pipeline.transformer, alpha=4.0)
     extra = {**lora.changes, "transformer.transformer_blocks.7.attn.to_q": next(iter(lora.changes.values()))}
     path = writing.save(Lora(extra, "flux"), tmp_path / "more.safetensors", "peft")
     more = Use(str(path), file_sha256(str(path)), 1.0)

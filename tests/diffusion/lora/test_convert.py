@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loragraph.diffusion.errors import LoraMismatch, SettingError
-from loragraph.diffusion.lora.convert import fused, renamed
+from loragraph.diffusion.lora.convert import fused, renamed, without_idle_parts
 from loragraph.diffusion.lora.delta import Full, Hadamard, Kronecker, LowRank
 from loragraph.diffusion.lora.model import Change, Magnitude
 from loragraph.diffusion.lora.names.table import Match, Row, Table, ranges
@@ -197,3 +197,24 @@ def test_a_pair_larger_than_the_change_itself_is_only_made_when_allowed() -> Non
     assert as_pair(Full(numbers(0, 6, 4)), limit=4).rank == 4
     with pytest.raises(ValueError, match="rank 4"):
         as_pair(Full(numbers(0, 6, 4)), limit=3)
+
+
+def test_zeros_that_fill_up_a_fused_weight_do_not_come_back() -> None:
+    parts = {"q": Change(pair(0, 2)), "v": Change(pair(1, 3))}
+    whole = fused(QKV, [parts["q"], None, parts["v"]]).delta
+    assert isinstance(whole, LowRank) and whole.rank == 5
+    read = {name: Change(whole.rows(rows)) for name, rows in zip("qkv", ranges(QKV, 24, 8), strict=True)}
+    found = without_idle_parts(read)
+    assert found.keys() == parts.keys()
+    for name, change in found.items():
+        delta, expected = change.delta, parts[name].delta
+        assert isinstance(delta, LowRank) and expected is not None
+        assert delta.rank == expected.rank and close(delta.dense(), expected.dense())
+
+
+def test_zeros_that_a_training_left_stay() -> None:
+    untrained = LowRank(numbers(0, 2, 8), torch.zeros(8, 2), 2.0)
+    biased = replace(untrained, up=torch.zeros(8, 2))  # shares its A with the first
+    changes = {"alone": Change(replace(untrained, down=numbers(1, 2, 8))), "b": Change(biased, bias=numbers(2, 8))}
+    changes["c"] = Change(untrained)
+    assert without_idle_parts(changes).keys() == {"alone", "b"}

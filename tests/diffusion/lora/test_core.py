@@ -151,3 +151,17 @@ def test_products_and_norms_are_those_of_the_matrices() -> None:
     dense = [up @ down for down, up in (one, two)]
     assert core.inner(one, two) == pytest.approx(float((dense[0] * dense[1]).sum()))
     assert core.norm(one) == pytest.approx(float(dense[0].norm()))
+
+
+def test_changes_are_stacked_with_their_strengths_and_left_as_they_were() -> None:
+    deltas = [(FORMS[name], strength) for name, strength in (("lora", 0.5), ("rslora", -2.0), ("half precision", 1.5))]
+    before = [core.factors(delta) for delta, _ in deltas]
+    (down, up), parts = core.stack_deltas(deltas)
+    assert far(up @ down, sum(strength * delta.dense(torch.float64) for delta, strength in deltas)) < 1e-14
+    for (delta, strength), (own_down, own_up), kept in zip(deltas, parts, before, strict=True):
+        assert far(own_up @ own_down, strength * delta.dense(torch.float64)) < 1e-14
+        assert all(torch.equal(old, new) for old, new in zip(kept, core.factors(delta), strict=True))
+    assert (
+        far(core.factors(FORMS["full"], strength=-3.0)[1] @ core.factors(FORMS["full"])[0], -3 * FORMS["full"].dense())
+        < 1e-6
+    )

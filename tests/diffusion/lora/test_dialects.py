@@ -95,6 +95,15 @@ def old_processors() -> Sheet:
     return sheet
 
 
+def oldest_processors() -> Sheet:
+    """Without the component in front."""
+    sheet = Sheet(PROCESSOR)
+    attention = "mid_block.attentions.0.transformer_blocks.0.attn2"
+    sheet.pair(f"{attention}.processor.to_v", f"unet.{attention}.to_v", (1280, 768))
+    sheet.pair(f"{attention}.processor.to_out", f"unet.{attention}.to_out.0", (1280, 1280))
+    return sheet
+
+
 def old_layers() -> Sheet:
     sheet = Sheet(OLD)
     for name, shape in (("attn2.to_k", (320, 768)), ("attn2.to_out.0", (320, 320)), ("ff.net.0.proj", (640, 320))):
@@ -319,6 +328,45 @@ def diffsynth_qwen() -> Sheet:
     return sheet
 
 
+def kohya_encoder_alone() -> Sheet:
+    sheet = Sheet(KOHYA, alpha=1.0)
+    sheet.pair("lora_te_text_model_encoder_layers_0_self_attn_q_proj", f"text_encoder.{CLIP}.q_proj", (768, 768))
+    return sheet
+
+
+def comfyui_encoder_alone() -> Sheet:
+    sheet = Sheet(COMFY, alpha=1.0)
+    sheet.pair(f"text_encoders.clip_l.transformer.{CLIP}.q_proj", f"text_encoder.{CLIP}.q_proj", (768, 768))
+    return sheet
+
+
+def encoders_of_newer_transformers() -> Sheet:
+    """Their CLIPTextModel has no level `text_model` any more; canonical names keep it."""
+    sheet = Sheet(PEFT)
+    sheet.pair("unet.mid_block.attentions.0.proj_in", "unet.mid_block.attentions.0.proj_in", (D, D))
+    sheet.pair("text_encoder.encoder.layers.0.self_attn.q_proj", f"text_encoder.{CLIP}.q_proj", (768, 768))
+    return sheet
+
+
+def kohya_encoders_of_newer_transformers() -> Sheet:
+    sheet = Sheet(KOHYA, alpha=1.0)
+    sheet.pair("lora_unet_mid_block_attentions_0_proj_in", "unet.mid_block.attentions.0.proj_in", (D, D))
+    sheet.pair("lora_te_encoder_layers_0_self_attn_q_proj", f"text_encoder.{CLIP}.q_proj", (768, 768))
+    return sheet
+
+
+def original_behind_a_component() -> Sheet:
+    return flux(Sheet(COMFY, alpha=2.0), "transformer.", flat=False)
+
+
+def wan_of_two_transformers() -> Sheet:
+    sheet = Sheet(PEFT)
+    for component in ("transformer", "transformer_2"):
+        name = f"{component}.blocks.0.attn1.to_q"
+        sheet.pair(name, name, (D, D))
+    return sheet
+
+
 def bare_original() -> Sheet:
     return flux(Sheet(COMFY, alpha=2.0), "", flat=False)
 
@@ -347,6 +395,7 @@ CASES: dict[str, tuple[Callable[[], Sheet], str, str]] = {
     "diffusers-unknown": (diffusers_unknown, "peft", ""),
     "raw-peft": (raw_peft, "raw-peft", "flux"),
     "old-processors": (old_processors, "diffusers-old", "sd1"),
+    "oldest-processors": (oldest_processors, "diffusers-old", "sd1"),
     "old-layers": (old_layers, "diffusers-old", "sd1"),
     "kohya-sd1": (kohya_sd1, "kohya", "sd1"),
     "kohya-sd2": (kohya_sd2, "kohya", "sd2"),
@@ -369,6 +418,12 @@ CASES: dict[str, tuple[Callable[[], Sheet], str, str]] = {
     "diffsynth-wan": (diffsynth_wan, "diffsynth", "wan"),
     "diffsynth-flux": (diffsynth_flux, "diffsynth", "flux"),
     "diffsynth-qwen": (diffsynth_qwen, "diffsynth", "qwen-image"),
+    "kohya-encoder-alone": (kohya_encoder_alone, "kohya", "sd1"),
+    "comfyui-encoder-alone": (comfyui_encoder_alone, "comfyui", "sd1"),
+    "diffusers-newer-encoder": (encoders_of_newer_transformers, "peft", "sd1"),
+    "kohya-newer-encoder": (kohya_encoders_of_newer_transformers, "kohya", "sd1"),
+    "component-original": (original_behind_a_component, "original", "flux"),
+    "diffusers-two-transformers": (wan_of_two_transformers, "peft", "wan"),
     "bare-original": (bare_original, "original", "flux"),
     "bare-diffusers": (bare_diffusers, "diffusers-bare", "flux"),
     "sat": (sat, "sat", "cogvideox"),

@@ -237,7 +237,7 @@ def test_7_sd3(prefix: str, file: Path) -> None:
 def test_7_a_model_that_is_in_no_table_is_named(file: Path) -> None:
     sheet = Sheet(KOHYA, alpha=1.0)
     sheet.pair("lora_unet_individual_token_refiner_blocks_0_self_attn_qkv", "unused", (3 * D, D))
-    with pytest.raises(LoraFileError, match="model that is not known here.*HunyuanVideo"):
+    with pytest.raises(LoraFileError, match=r"model that is not known here.*HunyuanVideo"):
         reading.load(sheet.write(file))
 
 

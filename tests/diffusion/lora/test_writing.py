@@ -227,7 +227,7 @@ def test_lycoris_reads_dora_over_either_axis(axis: int) -> None:
     }
     module.load_state_dict(own)
     merged, _ = module.get_merged_weight(1.0)
-    assert float((merged - change.weight(layer.weight)).abs().max()) < 1e-5
+    assert float((merged.detach() - change.weight(layer.weight.detach())).abs().max()) < 1e-5
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -270,6 +270,19 @@ def test_text_encoders_come_back(family: str, dialect: str, tmp_path: Path) -> N
     back = reading.load(writing.save(made, tmp_path / "a.safetensors", dialect))
     assert changes.keys() <= back.changes.keys()
     assert distance(back, made) < 1e-6
+
+
+def test_a_control_lora_comes_back_with_its_wider_input_and_new_norms(tmp_path: Path) -> None:
+    wide = LowRank(numbers(0, 2, 2 * IN), numbers(1, OUT, 2), 2.0)
+    made = lora("flux", only="attn.to_q")
+    norm = "transformer.transformer_blocks.0.attn.norm_q"
+    changes = {**made.changes, norm: Change(set_weight=numbers(3, 8))}
+    changes["transformer.x_embedder"] = Change(wide, widens=True)
+    back = reading.load(writing.save(replace(made, changes=changes), tmp_path / "a.safetensors", "comfyui"))
+    found = back.changes["transformer.x_embedder"]
+    assert found.widens and found.delta is not None and torch.equal(found.delta.dense(), wide.dense())
+    weight = back.changes[norm].set_weight
+    assert weight is not None and torch.equal(weight, numbers(3, 8))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

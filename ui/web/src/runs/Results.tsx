@@ -21,7 +21,7 @@ export function Result({ node, result, width, height }: ResultProps) {
       return <TableCard {...{ node, result, width, height }} />;
     case "lora":
       return (
-        <div className="lg-result" data-testid="lora-card">
+        <div className="lg-result" style={{ height }} data-testid="lora-card">
           <b>{result.title || result.name}</b>
           <Facts facts={factsOf(result)} />
           <Download path={result.path} label="Download LoRA" />
@@ -29,7 +29,7 @@ export function Result({ node, result, width, height }: ResultProps) {
       );
     case "file":
       return (
-        <div className="lg-result">
+        <div className="lg-result" style={{ height }}>
           <b>{result.path.split(/[\\/]/).at(-1)}</b>
           <Facts facts={{ size: size(result.size), folder: result.path.split(/[\\/]/).slice(0, -1).join("/") }} />
           <Download path={result.path} label="Download" />
@@ -45,13 +45,14 @@ export function Result({ node, result, width, height }: ResultProps) {
           </div>
         );
       }
-      return <div className="lg-result"><Facts facts={result.facts} /></div>;
+      return <div className="lg-result" style={{ height }}><Facts facts={result.facts} /></div>;
   }
 }
 
 /** What a LoRA's card says; what the file doesn't say is left out. */
 function factsOf({ family, dialect, rank, alpha, modules, size: bytes, sha256 }: Extract<ResultView, { kind: "lora" }>): Record<string, Json> {
-  return { family, dialect, rank, ...(alpha === null ? {} : { "alpha given": alpha }), modules, size: size(bytes), sha256: sha256.slice(0, 12) };
+  const given: Record<string, Json> = alpha === null ? {} : { "alpha given": alpha };
+  return { family, rank, ...given, modules, file: [size(bytes), dialect].filter(Boolean).join(", "), sha256: sha256.slice(0, 12) };
 }
 
 function Videos({ result, width, height }: { result: Extract<ResultView, { kind: "video" }>; width: number; height: number }) {

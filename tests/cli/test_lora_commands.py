@@ -1,0 +1,217 @@
+"""`loragraph lora …`: what each command says, writes, and refuses."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from loragraph.cli import lora_doing, main
+from loragraph.diffusion.lora import atomic, reading, writing
+from loragraph.tests.diffusion.lora.round_trip import distance, lora, numbers
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """call("inspect", "a.safetensors") -> (exit code, standard output, standard error), in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(["lora", *arguments])
+        said = capsys.readouterr()
+        assert isinstance(ended.value.code, int | None)
+        return ended.value.code or 0, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[str, str]:
+    """Two LoRA files, of kohya's and of diffusers' dialect."""
+    for name, dialect, rank in (("a", "kohya", 2), ("b", "peft", 3)):
+        made = lora("flux", rank=rank, only="attn.to_")
+        writing.save(made, tmp_path / f"{name}.safetensors", dialect, metadata={"ss_steps": "30"})
+    return "a.safetensors", "b.safetensors"
+
+
+def fact(out: str, name: str) -> str:
+    return next(line.removeprefix(name).strip() for line in out.splitlines() if line.startswith(f"{name} "))
+
+
+def test_inspect_tells_what_a_file_is(call: Call, two: tuple[str, str]) -> None:
+    code, out, err = call("inspect", two[0])
+    assert (code, err) == (0, "")
+    assert fact(out, "dialect") == "kohya (sd-scripts)"
+    assert fact(out, "family") == "FLUX.1 (flux)"
+    assert fact(out, "scale") == "1"
+    assert fact(out, "alpha from") == "its .alpha tensors"
+    assert fact(out, "  ss_steps") == "30"
+    assert "attn.to_q" not in out
+    out = call("inspect", two[0], "--modules", "--norms")[1]
+    assert out.count("transformer.transformer_blocks.0.attn.to_q ") == 2
+    assert "stable rank" in out
+
+
+def test_inspect_speaks_json(call: Call, two: tuple[str, str]) -> None:
+    code, out, _ = call("inspect", two[1], "--json", "--norms")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["dialect"], found["family"], found["unmatched"]) == ("peft", "flux", [])
+    assert found["items"]["transformer.transformer_blocks.0.attn.to_q"]["rank"] == 3
+    assert found["metadata"]["ss_steps"] == "30"
+    assert found["report"]["modules"] == found["modules"]
+
+
+def test_inspect_lists_keys_without_a_meaning(call: Call, two: tuple[str, str]) -> None:
+    strange = load_file(two[1]) | {"transformer.mystery.weight": torch.ones(2)}
+    save_file(strange, "strange.safetensors")
+    code, out, _ = call("inspect", "strange.safetensors")
+    assert code == 0
+    assert "1 keys without a meaning\n  transformer.mystery.weight" in out
+    code, _, err = call("convert", "strange.safetensors", "out.safetensors")
+    assert (code, "mystery" in err, Path("out.safetensors").exists()) == (2, True, False)
+    code, out, err = call("convert", "strange.safetensors", "out.safetensors", "--allow-partial")
+    assert code == 0 and "mystery" in err and Path("out.safetensors").exists()
+
+
+def test_inspect_draws(call: Call, two: tuple[str, str]) -> None:
+    assert call("inspect", two[0], "--picture", "a.png")[0] == 0
+    assert Path("a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_convert_writes_another_dialect_and_replaces_only_with_force(call: Call, two: tuple[str, str]) -> None:
+    code, out, err = call("convert", two[1], "c.safetensors", "--to", "comfyui")
+    assert (code, err) == (0, "")
+    assert out.startswith("c.safetensors: ComfyUI, flux, rank ")
+    assert reading.inspect("c.safetensors").dialect == "comfyui"
+    before = Path("c.safetensors").read_bytes()
+    code, _, err = call("convert", two[0], "c.safetensors")
+    assert code == 2 and "add --force to replace it" in err
+    assert Path("c.safetensors").read_bytes() == before
+    assert call("convert", two[0], "c.safetensors", "--force")[0] == 0
+    assert reading.inspect("c.safetensors").dialect == "peft"
+
+
+def test_convert_reads_the_pickle_that_the_message_was_about(call: Call, two: tuple[str, str]) -> None:
+    torch.save(load_file(two[0]), "old.pt")
+    code, _, err = call("inspect", "old.pt")
+    assert code == 2 and "loragraph lora convert old.pt old.safetensors" in err
+    assert call("convert", "old.pt", "old.safetensors", "--to", "peft")[0] == 0
+    assert distance(reading.load(two[0]), reading.load("old.safetensors")) < 1e-6
+
+
+def test_merge_takes_strengths_after_colons(call: Call, two: tuple[str, str]) -> None:
+    code, out, _ = call("merge", "both.safetensors", f"{two[0]}:0.7", f"{two[1]}:-0.3", "--to", "peft")
+    assert code == 0 and "% of the change's energy kept" in out
+    name = "transformer.transformer_blocks.0.attn.to_q"
+    first, second, both = (reading.load(path).changes[name].delta for path in (*two, "both.safetensors"))
+    assert first is not None and second is not None and both is not None
+    assert torch.allclose(both.dense(), 0.7 * first.dense() - 0.3 * second.dense(), atol=1e-4)
+    code, _, err = call("merge", "x.safetensors", *two, "--method", "svd", "--rank", "2", "--blocks", "nowhere=1")
+    assert code == 2 and "nowhere" in err and not Path("x.safetensors").exists()
+    code, out, _ = call("merge", "x.safetensors", *two, "--method", "dare_ties", "--rank", "2", "--seed", "5")
+    assert code == 0 and "rank 2" in out
+
+
+def test_resize_extract_compare_and_bake(call: Call, two: tuple[str, str]) -> None:
+    code, out, _ = call("resize", two[1], "small.safetensors", "--rank", "1")
+    assert code == 0 and "rank 1" in out
+    made = reading.load(two[1])
+    names = [name.removeprefix("transformer.") for name in made.changes]
+    save_file({f"{name}.weight": numbers(place, 8, 8) for place, name in enumerate(names)}, "base.safetensors")
+    code, out, err = call("bake", "base.safetensors", "baked.safetensors", f"{two[1]}:0.5")
+    assert (code, err) == (0, "") and out.startswith("baked.safetensors: ")
+    assert call("bake", "base.safetensors", "baked.safetensors", two[1])[0] == 2
+    assert call("extract", "base.safetensors", "baked.safetensors", "taken.safetensors", "--rank", "4")[0] == 0
+    taken = reading.load("taken.safetensors")
+    delta, back = (each.changes[f"transformer.{names[0]}"].delta for each in (made, taken))
+    assert delta is not None and back is not None
+    assert torch.allclose(back.dense(), 0.5 * delta.dense(), atol=1e-4)
+    code, out, _ = call("compare", two[1], "taken.safetensors", "--json")
+    assert code == 0 and json.loads(out)["cosine"] == pytest.approx(1.0, abs=1e-4)
+    code, out, _ = call("compare", two[1], "small.safetensors", "--modules")
+    assert fact(out, "cosine").startswith("+0.") and f"transformer.{names[0]}" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "exists", "expected"),
+    [
+        ("a.safetensors", (), ("a.safetensors", 1.0)),
+        ("a.safetensors:0.7", (), ("a.safetensors", 0.7)),
+        ("a.safetensors:-.3", (), ("a.safetensors", -0.3)),
+        ("C:/loras/a.safetensors", (), ("C:/loras/a.safetensors", 1.0)),
+        ("C:/loras/a.safetensors:1e-1", (), ("C:/loras/a.safetensors", 0.1)),
+        ("a:2:0.5", (), ("a:2", 0.5)),
+        ("a:2", ("a:2",), ("a:2", 1.0)),
+        ("a:2", ("a:2", "a"), ("a", 2.0)),
+        ("a.safetensors:nan", (), ("a.safetensors:nan", 1.0)),
+        (":1", (), (":1", 1.0)),
+    ],
+)
+def test_the_last_colon_begins_the_strength(
+    text: str, exists: tuple[str, ...], expected: tuple[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in exists:
+        Path(name).write_bytes(b"")
+    assert lora_doing.parse_source(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("inspect", "missing.safetensors"), "missing.safetensors"),
+        (("inspect", "."), "folder"),
+        (("convert", "a.safetensors", "x.safetensors", "--alpha", "-1"), "alpha"),
+        (("merge", "x.safetensors", "a.safetensors", "missing.safetensors:0.5"), "missing.safetensors"),
+        (("resize", "a.safetensors", "x.safetensors"), "rank"),
+        (("resize", "a.safetensors", "x.safetensors", "--sv-fro", "7"), "sv_fro"),
+        (("compare", "a.safetensors", "missing.safetensors"), "missing.safetensors"),
+        (("bake", "missing", "x", "a.safetensors"), "missing"),
+        (("convert", "a.safetensors", "x.safetensors", "--to", "peff"), "peff"),
+    ],
+)
+def test_wrong_input_is_said_in_a_line_with_exit_code_2(
+    call: Call, two: tuple[str, str], arguments: tuple[str, ...], said: str
+) -> None:
+    before = sorted(path.name for path in Path().iterdir())
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err and "Traceback" not in err
+    assert sorted(path.name for path in Path().iterdir()) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing_half_written(
+    call: Call, two: tuple[str, str], number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(number)
+
+    def interrupted(tensor: torch.Tensor) -> memoryview:
+        signal.raise_signal(number)
+        raise AssertionError("the signal was ignored")
+
+    monkeypatch.setattr(atomic, "raw_bytes", interrupted)
+    code, out, err = call("convert", two[0], "x.safetensors")
+    assert (code, out, err) == (130, "", "stopped; nothing was written\n")
+    assert sorted(path.name for path in Path().iterdir()) == ["a.safetensors", "b.safetensors"]
+    assert signal.getsignal(number) is before
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    call: Call, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "x.safetensors")
+
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    code, _, err = call("convert", two[0], "x.safetensors")
+    assert (code, err) == (1, "x.safetensors: No space left on device\n")
+    assert sorted(path.name for path in Path().iterdir()) == ["a.safetensors", "b.safetensors"]

@@ -1,0 +1,1 @@
+import{t as e}from"./browser-D7HrTePx.js";var t=e(((e,t)=>{t.exports={}}))();export{t as default};

@@ -1,1 +1,0 @@
-import{t as e}from"./browser-CeIjhl64.js";var t=e(((e,t)=>{t.exports={}}))();export{t as default};

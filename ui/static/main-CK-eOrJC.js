@@ -1,0 +1,1 @@
+export{t as mount}from"./canvas-Le0Sv1nl.js";
