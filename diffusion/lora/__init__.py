@@ -1,8 +1,22 @@
-"""LoRA files and the maths on them.
+"""LoRA files of every dialect, and the maths on them. Modules marked * import no torch.
 
-header      the header of any safetensors file, checked against its size; no torch
-files       what a file is (`inspect`), whether it fits a base (`check_fits`); headers only, no torch
-weights     a LoRA in memory: {module: (down A, up B, alpha)}; `load`, `save`
-algebra     several LoRAs into one
-bake        LoRAs into a saved base model
+The model       delta       a change to one weight: LowRank, Hadamard (LoHa), Kronecker (LoKr), Full
+                model       Lora: {module: Change}, with DoRA, biases and replaced weights; Magnitude
+                names *     what modules are called elsewhere, a table for each family of models
+
+Reading         reading *   `inspect` (header only), `load`           fits *      does it fit a base?
+                dialects *, roles *, alphas *, parts *, plan *, info *, seems *, header *, beside *: how a file is understood
+                tensors     the weights, in one go                    pickles     .pt files, under weights_only
+
+Writing         writing     `save` in three dialects                  atomic      whole files or none
+                convert, pairs, modelspec *, lineage *: names, pairs and headers for the writer
+
+Maths           core        exact factors, SVD from small matrices    core_space  TIES, DARE, KnOTS in the span of the LoRAs
+                merge, merge_module, blocks * (strengths by block), resize, criterion *, extract, compare, singular
+                report, picture, drawing: what a LoRA does, in numbers and in a picture
+
+Base models     checkpoint *  parameters of a base on disk, by canonical name; single_file *, quantised *, stored
+                bake          LoRAs into a checkpoint, streaming
+
+jobs            file in, file out: what nodes and commands do
 """

@@ -83,12 +83,14 @@ class Sources:
         return Alpha(float(rank), False, "rank")
 
     def _rank_stabilized(self, component: str) -> bool:
-        """What the file says of the convention, if that can be read: an alpha was given, so nothing else is needed."""
-        try:
-            config = self.configs.get(component) or self.configs.get("") or self.lora_config or self.adapter_config
-        except LoraFileError:
-            return False
+        """What the file says of the convention, if anything."""
+        config = self.configs.get(component) or self.configs.get("") or self.lora_config or self.adapter_config
         return bool(config and config.get("use_rslora"))
+
+    @property
+    def says_dora(self) -> bool:
+        """Whether the configuration of some component, or PEFT's, is of a DoRA."""
+        return any(config.get("use_dora") for config in (*self.configs.values(), self.adapter_config or {}))
 
     @cached_property
     def configs(self) -> dict[str, dict[str, Any]]:
@@ -113,6 +115,8 @@ class Sources:
                 raise ValueError("it is not a table of settings")
             return value
         except (ValueError, RecursionError) as error:
+            if self.given is not None:  # then nothing of it is needed
+                return None
             raise self._unreadable(key, error) from error
 
     def _unreadable(self, where: str, error: object) -> LoraFileError:

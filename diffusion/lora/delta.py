@@ -7,7 +7,7 @@
 
 Every form answers the same questions: `shape` of the weight it changes ([out, in] or [out, in, *kernel]), `scale` s,
 `rank` (the rank of the change at most), `dense()`, and `rows(ranges)`, the part of it that changes some rows (outputs).
-Tensors are kept in the dtype of their file; all maths is in fp32 unless another dtype is asked for. Nothing is modified.
+Tensors are kept in the dtype of their file; all maths is in fp32 unless asked otherwise; nothing is modified.
 
     >>> import torch
     >>> pair = LowRank(down=torch.ones(2, 3), up=torch.ones(4, 2), alpha=1.0)

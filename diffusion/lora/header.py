@@ -12,7 +12,7 @@ import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from ..errors import DiffusionError
 
@@ -178,24 +178,20 @@ def _whole(number: object, name: str) -> int:
     return number
 
 
-def scalar(path: str | Path, key: str, entry: Entry, error: type[DiffusionError] = DiffusionError) -> float:
-    """Return the number that a tensor of one element is, from its few bytes.
+def scalar(file: BinaryIO, key: str, entry: Entry, error: type[DiffusionError] = DiffusionError) -> float:
+    """Return the number that a tensor of one element is, from its few bytes in the open file.
 
     Raises:
         error: it is none, or of a dtype that is no float.
     """
     code = {"F64": "<d", "F32": "<f", "F16": "<e", "BF16": "<f"}.get(entry.dtype)
     if code is None or entry.end - entry.begin != SIZES[entry.dtype]:
-        raise error(f"{path} is damaged: {key} is not one number.")
-    try:
-        with open(path, "rb") as file:
-            file.seek(entry.begin)
-            raw = file.read(entry.end - entry.begin)
-    except OSError as problem:
-        raise error(f"{path} cannot be read: {problem.strerror or problem}. Check the path.") from problem
+        raise error(f"{file.name} is damaged: {key} is not one number.")
+    file.seek(entry.begin)
+    raw = file.read(entry.end - entry.begin)
     if entry.dtype == "BF16":
         raw = b"\0\0" + raw  # a bfloat16 is the upper half of a float32
     try:
         return float(struct.unpack(code, raw)[0])
     except struct.error as problem:
-        raise error(f"{path} was changed while it was read. Try again.") from problem
+        raise error(f"{file.name} was changed while it was read. Try again.") from problem

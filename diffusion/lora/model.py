@@ -1,7 +1,7 @@
 """A LoRA in memory, whatever its file looked like: {name of a module: what changes there}.
 
 A module is named as diffusers names it, with the component of the pipeline in front:
-`transformer.transformer_blocks.0.attn.to_q`, `unet.mid_block.attentions.0.proj_in`, `text_encoder_2.text_model.….q_proj`.
+`transformer.transformer_blocks.0.attn.to_q`, `unet.mid_block.attentions.0.proj_in`, `text_encoder.text_model.….q_proj`.
 
 At strength t the weight W of a module and its bias b become
 

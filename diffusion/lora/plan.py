@@ -5,6 +5,7 @@ header -> groups of keys (parts) -> dialect, family and places (dialects) -> alp
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,6 +59,11 @@ def plan(
     reader = _Reader(path, known.dialect, known.family, settings, number, list(warnings))
     placed = [group for group in found if group.stem in known.places]
     sources = [reader.source(group, forms[id(group)], known.places[group.stem]) for group in placed]
+    if settings.says_dora and not any(source.form.dora for source in sources):
+        said = f"{path} is a DoRA by its header, but its magnitudes (lora_magnitude_vector) are missing"
+        if not partial:
+            raise LoraFileError(f"{said}. Save it again with them, or allow a partial load (allow_partial).")
+        reader.said.append(f"{said}; it was read as a plain LoRA.")
     return Plan(_info(reader, reader.items(sources), metadata, unmatched), tuple(sources))
 
 
@@ -127,19 +133,24 @@ class _Reader:
                     raise LoraFileError(f"{self.path}: adapter_config.json has no usable r ({rank!r}).")
                 return Alpha(value, False, "adapter_config"), value / rank
             return Alpha(1.0, False, ""), 1.0
-        size = 1
-        for length in found.kernel:
-            size *= length
+        size = math.prod(found.kernel)
         alpha = self.settings.alpha(module, found.rank, tensor, size)
         if alpha.source == "rank":
             self.guessed += 1
             if isinstance(self.dialect.alpha, float):
                 alpha = Alpha(self.dialect.alpha, False, "format")
         elif alpha.source == "tensor" and PEFT in self.settings.metadata:
-            header = self.settings.alpha(module, found.rank, kernel=size).value
-            if abs(header - alpha.value) > CLOSE * abs(alpha.value):
-                self.disagree.append(module)
+            self._compare(module, found.rank, size, alpha.value)
         return alpha, 1.0
+
+    def _compare(self, module: str, rank: int, kernel: int, tensor: float) -> None:
+        """Note where the header says another alpha than the tensor, or nothing that can be read."""
+        try:
+            header = self.settings.alpha(module, rank, kernel=kernel).value
+        except LoraFileError:
+            header = math.nan
+        if not math.isclose(header, tensor, rel_tol=CLOSE):
+            self.disagree.append(module)
 
     def items(self, sources: Sequence[Source]) -> dict[str, Item]:
         """Return what changes by canonical name.
@@ -203,7 +214,7 @@ class _Reader:
                 said.append("CogVideo's own trainer writes no alpha either: its default is 64 at rank 128 (scale 0.5).")
         if self.disagree:
             said.append(
-                f"The header and the alpha tensors disagree on {few(self.disagree)} of {len(self.disagree):,}; the "
+                f"The header says another alpha than the tensors, or nothing readable, for {few(self.disagree)}; the "
                 "tensors were believed."
             )
         if unmatched:

@@ -63,13 +63,18 @@ def read_plan(path: Path, alpha: float | None = None, partial: bool = False) -> 
         raise pickles.refusal(path)
     found = headers.read(path, LoraFileError)
 
-    def number(key: str) -> float:
-        return headers.scalar(path, key, found.tensors[key], LoraFileError)
-
     def beside() -> dict[str, Any] | None:
         return _adapter_config(path, needed=alpha is None)
 
-    return found, make_plan(str(path), found.tensors, found.metadata, number, alpha, partial, beside)
+    try:
+        with path.open("rb", buffering=0) as file:
+
+            def number(key: str) -> float:
+                return headers.scalar(file, key, found.tensors[key], LoraFileError)
+
+            return found, make_plan(str(path), found.tensors, found.metadata, number, alpha, partial, beside)
+    except OSError as error:
+        raise LoraFileError(f"{path} cannot be read: {error.strerror or error}. Check the path.") from error
 
 
 def _adapter_config(path: Path, needed: bool) -> dict[str, Any] | None:

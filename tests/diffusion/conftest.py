@@ -39,9 +39,16 @@ def lora_file(base: Path, tmp_path: Path) -> LoraFile:
     import torch
 
     from loragraph.diffusion import families
-    from loragraph.diffusion.lora import files, weights
+    from loragraph.diffusion.lora import writing
+    from loragraph.diffusion.lora.checkpoint import Checkpoint
+    from loragraph.diffusion.lora.model import plain
 
-    shapes = {name.removesuffix(".weight"): shape for name, shape in files.base_shapes(base).items() if len(shape) == 2}
+    found = {key.removesuffix(".weight"): shape for key, shape in Checkpoint.open(base).shapes().items()}
+    shapes = {
+        key.removeprefix("transformer."): shape
+        for key, shape in found.items()
+        if key.startswith("transformer.") and len(shape) == 2
+    }
 
     def write(
         name: str = "one", rank: int = 8, alpha: float = 4.0, seed: int = 0, group: str = "default", size: float = 0.3
@@ -52,7 +59,8 @@ def lora_file(base: Path, tmp_path: Path) -> LoraFile:
             for module in fnmatch.filter(shapes, pattern):
                 outside, inside = shapes[module]
                 down = torch.randn(rank, inside, generator=numbers) * size
-                lora[module] = weights.Pair(down, torch.randn(outside, rank, generator=numbers) * size, alpha)
-        return weights.save(lora, tmp_path / f"{name}.safetensors")
+                up = torch.randn(outside, rank, generator=numbers) * size
+                lora[f"transformer.{module}"] = (down, up, alpha)
+        return writing.save(plain(lora, "flux"), tmp_path / f"{name}.safetensors")
 
     return write

@@ -23,11 +23,11 @@ def test_listing_and_checking_files_imports_no_torch(base: Path) -> None:
     code = (
         "import sys, loragraph.diffusion\n"
         "from loragraph.diffusion import families, errors\n"
-        "from loragraph.diffusion.lora import files\n"
+        "from loragraph.diffusion.lora import checkpoint, fits, reading\n"
         "from loragraph.diffusion.training import config\n"
         "config.TrainConfig().check()\n"
         f"assert families.detect({str(base)!r}) == 'flux'\n"
-        f"assert files.base_shapes({str(base)!r})\n"
+        f"assert checkpoint.Checkpoint.open({str(base)!r}).shapes()\n"
         "assert not {'torch', 'diffusers', 'numpy'} & set(sys.modules), 'heavy import'\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

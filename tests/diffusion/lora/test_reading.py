@@ -168,6 +168,24 @@ def test_alpha_tensors_win_over_every_header(tmp_path: Path) -> None:
     assert (item.scale, item.alpha_from) == (0.25, "tensor")
 
 
+def test_where_there_are_alpha_tensors_an_unreadable_header_is_no_error_but_is_told(tmp_path: Path) -> None:
+    sheet = Sheet(COMFY, alpha=1.0)
+    sheet.pair(TO_Q, TO_Q, (D, D))
+    sheet.metadata = {"lora_config": "{", "lora_adapter_metadata": '{"transformer.lora_alpha": []}'}
+    info = reading.inspect(sheet.write(tmp_path / "one.safetensors"))
+    assert info.scale == 0.25
+    assert any("nothing readable" in warning for warning in info.warnings)
+
+
+def test_a_dora_without_its_magnitudes_is_told(tmp_path: Path) -> None:
+    sheet = plain(**peft_header(r=4, lora_alpha=4, use_dora=True))
+    assert "is a DoRA by its header, but its magnitudes" in refused(sheet, tmp_path)
+    lora = reading.load(tmp_path / "one.safetensors", partial=True)
+    assert any("read as a plain LoRA" in warning for warning in lora.warnings)
+    sheet.tensors[f"{TO_Q}.lora_magnitude_vector"] = torch.ones(D)
+    assert reading.inspect(sheet.write(tmp_path / "two.safetensors")).items[TO_Q].dora == "output"
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(), (1,)])
 def test_alpha_tensors_of_any_precision_and_shape(dtype: torch.dtype, shape: tuple[int, ...], tmp_path: Path) -> None:

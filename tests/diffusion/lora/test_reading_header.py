@@ -78,6 +78,16 @@ def test_a_file_cut_off_within_its_data_says_how_much_is_there(tmp_path: Path) -
     assert f"is truncated: {len(whole) - 10:,} of {len(whole):,} bytes are there" in refused(path)
 
 
+def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "one.safetensors"
+    save_file({f"{KEY}.lora_A.weight": torch.ones(2, 2), f"{KEY}.lora_B.weight": torch.ones(2, 2)}, path)
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(LoraFileError):
+            reading.inspect(path)
+
+
 def test_a_shape_of_100_gigabytes_is_no_allocation(tmp_path: Path) -> None:
     big = {"dtype": "F32", "shape": [25_000, 1_000_000], "data_offsets": [0, 100_000_000_000]}
     assert "is truncated" in refused(written(tmp_path / "one.safetensors", {f"{KEY}.lora_A.weight": big}))
@@ -123,6 +133,7 @@ def test_one_number_is_read_from_its_few_bytes(tmp_path: Path) -> None:
     for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
         save_file({"a": torch.tensor(-1.5, dtype=dtype), "b": torch.ones(3)}, path)
         tensors = header.read(path).tensors
-        assert header.scalar(path, "a", tensors["a"]) == -1.5
-        with pytest.raises(ValueError, match="b is not one number"):
-            header.scalar(path, "b", tensors["b"])
+        with path.open("rb") as file:
+            assert header.scalar(file, "a", tensors["a"]) == -1.5
+            with pytest.raises(ValueError, match="b is not one number"):
+                header.scalar(file, "b", tensors["b"])

@@ -102,6 +102,7 @@ def test_loading_one_is_refused_with_the_command_that_converts_it(zipped: bool, 
         assert f"loragraph lora convert '{path}' 'my lora.safetensors'" in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
     path, sign = tmp_path / "evil.pt", tmp_path / "sign"
     torch.save({"transformer.x.lora_A.weight": Trap(sign)}, path)
