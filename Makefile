@@ -81,9 +81,10 @@ check-web: $(MODULES) ## the canvas: types, lint, unit tests, and whether ui/sta
 	diff -r ../../build/static ../static || { echo "ui/static is not what ui/web builds: run 'make web'." >&2; status=1; }; \
 	exit $$status
 
-bench: $(TOOLS) ## measure the scheduler's overhead, the training step and the canvas (needs Chromium)
+bench: $(TOOLS) ## measure scheduler, training step, LoRA engine (20 GB of disk) and canvas (needs Chromium)
 	$(MODULE) loragraph.benchmarks.scheduler
 	$(MODULE) loragraph.benchmarks.train_step
+	$(MODULE) loragraph.benchmarks.lora
 	$(MODULE) loragraph.benchmarks.canvas
 
 embedded-model: $(RASTERISER) ## train the embedded model anew, stage by stage in .build (hours; resumable; needs npm)

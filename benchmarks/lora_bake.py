@@ -1,6 +1,6 @@
 """Baking LoRAs into checkpoints of several gigabytes, against a plain copy and against diffusers.
 
-    python -m loragraph.benchmarks.lora_bake [--where FOLDER] [--rounds 3] [--share 1.0] [--no-diffusers]
+    python -m loragraph.benchmarks.lora_bake [--where FOLDER] [--rounds 3] [--share 1.0] [--kind unet] [--no-diffusers]
 
 Two made-up bases, written with random weights into a temporary folder on disk (about 20 GB are needed at --share 1):
 
@@ -48,13 +48,14 @@ def main() -> None:
     parser.add_argument("--where", help="folder on the disk to be measured")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--share", type=float, default=1.0, help="size of the models against the real ones")
+    parser.add_argument("--kind", choices=KINDS, help="one of the two alone")
     parser.add_argument("--no-diffusers", action="store_true")
     parser.add_argument("--worker", nargs=4, metavar=("WAY", "BASE", "LORA", "OUT"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.worker:
         print(json.dumps(work(*asked.worker)))
         return
-    for kind in KINDS:
+    for kind in [asked.kind] if asked.kind else KINDS:
         found = measure(kind, asked.where, asked.rounds, asked.share, not asked.no_diffusers)
         print(table(kind, found), flush=True)
 
@@ -114,6 +115,7 @@ def work(way: str, base: str, lora: str, out: str) -> dict[str, float]:
     if way == "bake":
         from loragraph.diffusion.lora.bake import bake
     if way == "diffusers":
+        import torch
         from diffusers import FluxTransformer2DModel, UNet2DConditionModel
     imported, started = _cpu(), time.perf_counter()
     if way == "copy":
@@ -125,19 +127,14 @@ def work(way: str, base: str, lora: str, out: str) -> dict[str, float]:
     elif way == "bake":
         bake(base, [(lora, "0" * 64, 0.8)], out)
     else:
-        kind = (
-            UNet2DConditionModel
-            if (Path(base) / "config.json").read_text().find("UNet2D") > 0
-            else FluxTransformer2DModel
-        )
-        model = kind.from_pretrained(base, torch_dtype="auto")
-        model.load_lora_adapter(
-            lora, prefix="unet" if kind is UNet2DConditionModel else "transformer", adapter_name="one"
-        )
+        unet = "UNet2D" in (Path(base) / "config.json").read_text()
+        kind: Any = UNet2DConditionModel if unet else FluxTransformer2DModel
+        model = kind.from_pretrained(base, torch_dtype=torch.float32 if unet else torch.bfloat16)
+        model.load_lora_adapter(lora, prefix="unet" if unet else "transformer", adapter_name="one")
         model.set_adapters(["one"], [0.8])
         model.fuse_lora()
         model.unload_lora()
-        model.save_pretrained(out, max_shard_size="100GB" if kind is UNet2DConditionModel else "1GB")
+        model.save_pretrained(out, max_shard_size="100GB" if unet else "1GB")
     used, children = _cpu(), resource.getrusage(resource.RUSAGE_CHILDREN)
     if way == "cp":
         used, imported = children.ru_utime + children.ru_stime, 0.0
@@ -209,7 +206,7 @@ def _write_random(base: Path, shapes: Mapping[str, tuple[int, ...]], dtype: Any,
     for name, shape in sorted(shapes.items()):
         parts[min(shards - 1, size * shards // total)][name] = (kind, shape)
         size += math.prod(shape)
-    index = {}
+    index: dict[str, str] = {}
     for number, part in enumerate(parts):
         suffix = f"-{number + 1:05}-of-{shards:05}" if shards > 1 else ""
         file = base / f"diffusion_pytorch_model{suffix}.safetensors"

@@ -199,9 +199,14 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     for name in asked.model or SUBJECTS:
-        print(f"{name:14}{'theirs, CPU ms':>16}{'ours, CPU ms':>16}{'ratio':>10}")
-        for what, (theirs, ours) in measure(name, asked.rounds).items():
-            print(f"{what:14}{theirs:16.3f}{ours:16.3f}{theirs / ours:10.2f}")
+        print(table(name, measure(name, asked.rounds)))
+
+
+def table(name: str, times: Mapping[str, tuple[float, float]]) -> str:
+    """Return what `measure` found as text."""
+    lines = [f"{name:14}{'theirs, CPU ms':>16}{'ours, CPU ms':>16}{'ratio':>10}"]
+    lines += [f"{what:14}{theirs:16.3f}{ours:16.3f}{theirs / ours:10.2f}" for what, (theirs, ours) in times.items()]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,11 @@ class Sources:
     @property
     def says_dora(self) -> bool:
         """Whether the configuration of some component, or PEFT's, is of a DoRA."""
-        return any(config.get("use_dora") for config in (*self.configs.values(), self.adapter_config or {}))
+        try:
+            configs = [*self.configs.values()]
+        except LoraFileError:  # an error only where alpha is looked for in it
+            configs = []
+        return any(config.get("use_dora") for config in (*configs, self.adapter_config or {}))
 
     @cached_property
     def configs(self) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import ModelError
 from ...families import card as cards
 from ..checkpoint import Checkpoint
 from ..header import Header
@@ -27,24 +26,27 @@ def others(base: Checkpoint, written: Sequence[Path]) -> list[Path]:
     def goes_along(file: Path) -> bool:
         if file in known:
             return file not in written
-        return file.parent not in folders or not _is_weights(file, written)
+        return file.parent not in folders or not _is_weights(file, base)
 
     return [file for file in _files(base.path) if goes_along(file)]
 
 
-def _is_weights(file: Path, written: Sequence[Path]) -> bool:
+def _is_weights(file: Path, base: Checkpoint) -> bool:
     if file.suffix in WEIGHTS:
         return True
     # the index of another variant would name files that are not there
-    return ".index." in file.name and file.suffix == ".json" and not _indexes(file, written)
+    return ".index." in file.name and file.suffix == ".json" and _named(file) != _shards(base, file.parent)
 
 
-def _indexes(index: Path, written: Sequence[Path]) -> bool:
+def _named(index: Path) -> set[str]:
     try:
-        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (ValueError, OSError, KeyError, AttributeError, TypeError):
-        return False
-    return named == {file.name for file in written if file.parent == index.parent}
+        return set()
+
+
+def _shards(base: Checkpoint, folder: Path) -> set[str]:
+    return {file.name for file in base.files if file.parent == folder}
 
 
 def _files(root: Path) -> list[Path]:
@@ -76,7 +78,7 @@ def describe(base: Checkpoint, staging: Path, baked: Sequence[Mapping[str, Any]]
     """Say in the pipeline's card what was baked, and repair the sizes in the indexes.
 
     Args:
-        files: the headers of the written weights, by their names in the base.
+        files: the new headers of the weights that were written, by their names in the base.
     """
     if base.kind == "pipeline" and baked:
         card_file = staging / cards.FILE_NAME
@@ -84,18 +86,17 @@ def describe(base: Checkpoint, staging: Path, baked: Sequence[Mapping[str, Any]]
         card["baked"] = [*card.get("baked", []), *baked]
         card_file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for folder in {file.parent for file in files}:
-        shards = {file.name: header for file, header in files.items() if file.parent == folder}
+        headers = [files.get(file, header) for file, header in base.files.items() if file.parent == folder]
+        size = sum(entry.end - entry.begin for header in headers for entry in header.tensors.values())
         for index_file in (staging / folder.relative_to(base.path)).glob("*.index*.json"):
-            _resize(index_file, shards)
+            if _named(index_file) == _shards(base, folder):
+                _resize(index_file, size)
 
 
-def _resize(index_file: Path, shards: Mapping[str, Header]) -> None:
-    try:
-        index = json.loads(index_file.read_text(encoding="utf-8"))
-        if set(index["weight_map"].values()) != set(shards):
-            return
-        sizes = [entry.end - entry.begin for header in shards.values() for entry in header.tensors.values()]
-        index.setdefault("metadata", {})["total_size"] = sum(sizes)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ModelError(f"{index_file.name} of the base cannot be read: {error}. Download the model again.") from error
+def _resize(index_file: Path, size: int) -> None:
+    index = json.loads(index_file.read_text(encoding="utf-8"))
+    described = index.get("metadata")
+    if isinstance(described, dict) and described.get("total_size") == size:
+        return
+    index["metadata"] = {**(described if isinstance(described, dict) else {}), "total_size": size}
     index_file.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")

@@ -175,6 +175,17 @@ def test_a_sharded_base_stays_sharded(base: Path, uses: list[Use], tmp_path: Pat
     assert index["metadata"]["total_size"] == sum(2 * value.numel() for value in found.values())
 
 
+def test_shards_that_no_lora_changes_go_along_as_they_are(base: Path, tmp_path: Path) -> None:
+    sharded = tmp_path / "sharded"
+    FluxTransformer2DModel.from_pretrained(base / "transformer").save_pretrained(sharded, max_shard_size="100KB")
+    lora = write_peft(tmp_path / "one.safetensors", pairs_for(base, 2, 0, lambda name: "transformer.proj_out" in name))
+    baked = bake(sharded, [(str(lora), "", 1.0)], tmp_path / "baked")
+    assert entries(baked) == entries(sharded)
+    different = [name for name in entries(baked) if (baked / name).read_bytes() != (sharded / name).read_bytes()]
+    assert len(different) == 1 and different[0].endswith(".safetensors")
+    FluxTransformer2DModel.from_pretrained(baked)
+
+
 def test_a_single_file_stays_one_with_its_own_names_and_fused_rows(base: Path, uses: list[Use], tmp_path: Path) -> None:
     wanted = wanted_weights(base)
     before, after = load_file(base / WEIGHTS), {}

@@ -209,8 +209,8 @@ SIZES = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.sampled_from(["write", "copy", "copy in step", "take"]), SIZES), min_size=1, max_size=8))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from(["write", "copy", "copy in step", "take"]), SIZES), min_size=1, max_size=5))
 def test_parts_of_any_size_follow_one_another(tmp_path: Path, parts: list[tuple[str, int]]) -> None:
     (tmp_path / "out").unlink(missing_ok=True)
     content = bytes(range(251)) * (2 * (BUFFER + PAGE) // 251 + 1)

@@ -120,6 +120,7 @@ def test_cogvideo_s_own_trainer_is_pointed_out_where_no_alpha_is_said(tmp_path: 
         (peft_header(r=4, lora_alpha=2, use_rslora=True), 1.0, "lora_adapter_metadata"),
         (peft_header(r=4, lora_alpha=8, alpha_pattern={"attn.to_q": 2}), 0.5, "lora_adapter_metadata"),
         (peft_header(r=4, lora_alpha=8, alpha_pattern={r"^.*\.\d+\.attn\.to_q": 2}), 0.5, "lora_adapter_metadata"),
+        (peft_header(r=4, lora_alpha=2, alpha_pattern={"tn.to_q": 8, "to_k": 8}), 0.5, "lora_adapter_metadata"),
         ({"lora_adapter_metadata": json.dumps({"r": 4, "lora_alpha": 2})}, 0.5, "lora_adapter_metadata"),
         ({"lora_config": json.dumps({"r": 4, "lora_alpha": 2})}, 0.5, "lora_config"),
         ({"lora_config": json.dumps({"rank": 4, "alpha": 2})}, 0.5, "lora_config"),
@@ -171,10 +172,11 @@ def test_alpha_tensors_win_over_every_header(tmp_path: Path) -> None:
 def test_where_there_are_alpha_tensors_an_unreadable_header_is_no_error_but_is_told(tmp_path: Path) -> None:
     sheet = Sheet(COMFY, alpha=1.0)
     sheet.pair(TO_Q, TO_Q, (D, D))
-    sheet.metadata = {"lora_config": "{", "lora_adapter_metadata": '{"transformer.lora_alpha": []}'}
-    info = reading.inspect(sheet.write(tmp_path / "one.safetensors"))
-    assert info.scale == 0.25
-    assert any("nothing readable" in warning for warning in info.warnings)
+    for broken in ("{", '{"transformer.lora_alpha": []}'):
+        sheet.metadata = {"lora_config": "{", "lora_adapter_metadata": broken}
+        info = reading.inspect(sheet.write(tmp_path / "one.safetensors"))
+        assert info.scale == 0.25
+        assert any("nothing readable" in warning for warning in info.warnings)
 
 
 def test_a_dora_without_its_magnitudes_is_told(tmp_path: Path) -> None:
