@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from .common import AsJson
+from .common import AsJson, complain
 from .lora_doing import blocks_of, careful, free, progress, sources_of, told
 from .lora_options import (
     Alpha,
@@ -262,5 +262,6 @@ def bake(
                 blocks=blocks_of(blocks),
                 overwrite=force,
                 on_progress=advance,
+                on_warning=lambda said: complain(f"note: {said}"),
             )
         print(f"{path}: {base.name} with {', '.join(loras)} in its weights")

@@ -7,7 +7,7 @@ from ..graph_runtime.errors import BadInput
 from ..graph_runtime.markers import Advanced, Range
 from ..graph_runtime.node import node
 from ..graph_runtime.values import Base, LoRA
-from .lora_values import lora_of, warn
+from .lora_values import counting, lora_of, warn
 from .resize_lora import Share
 from .words import blaming
 
@@ -41,10 +41,6 @@ def extract_lora(
         raise BadInput(f"{original.source} is {original.family} and {tuned.source} is {tuned.family}.", "tuned")
     from ..diffusion.lora import jobs
 
-    def on_progress(done: int, total: int) -> None:
-        ctx.check_cancel()
-        ctx.progress(done, total, "weights")
-
     with blaming("tuned", tuned.source):
         extracted = jobs.extract_file(
             original.path,
@@ -58,7 +54,7 @@ def extract_lora(
             min_diff=min_diff,
             include_text_encoders=text_encoders,
             full_small=small_weights,
-            on_progress=on_progress,
+            on_progress=counting(ctx, "weights"),
         )
     warn(ctx, extracted.warnings)
     ctx.log.info("rank %d keeps %.2f %% of the difference", extracted.info.rank, 100 * extracted.energy)

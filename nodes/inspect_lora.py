@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..graph_runtime.context import Context
 from ..graph_runtime.node import node
 from ..graph_runtime.values import FileRef, Images, LoRA, Picture, Table
-from .lora_values import title_of, warn
+from .lora_values import counting, title_of, warn
 from .words import blaming
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def inspect_lora(lora: LoRA, *, ctx: Context) -> Inspected:
     path = ctx.folder / "report.png"
     with blaming("lora", lora.file.path):
         read = reading.load(lora.file.path, alpha=lora.alpha, partial=lora.partial)
-        rows = report.table(read)
+        rows = report.table(read, counting(ctx, "modules"))
         report.picture(read, path, title_of(lora), rows)
     warn(ctx, read.warnings)
     with Image.open(path) as image:
@@ -95,7 +95,7 @@ def _listed(title: str, rows: list[Row]) -> Table:
 
 
 @node(category="LoRA", version=1, device=True)
-def compare_lora(a: LoRA, b: LoRA) -> Table:
+def compare_lora(a: LoRA, b: LoRA, *, ctx: Context) -> Table:
     """Return how alike two LoRAs are, module by module: 1 where they change the same directions, 0 where none."""
     from ..diffusion.lora import compare, reading
 
@@ -104,7 +104,7 @@ def compare_lora(a: LoRA, b: LoRA) -> Table:
         with blaming(field, lora.file.path):
             read.append(reading.load(lora.file.path, alpha=lora.alpha, partial=lora.partial))
     with blaming("b", b.file.path):
-        found = compare.compare(*read)
+        found = compare.compare(*read, counting(ctx, "modules"))
     return _alike(f"{title_of(a)} and {title_of(b)}", found)
 
 

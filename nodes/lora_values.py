@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,3 +36,13 @@ def warn(ctx: Context, sentences: Iterable[str]) -> None:
     """Write into the log what was guessed or left out."""
     for sentence in sentences:
         ctx.log.warning("%s", sentence)
+
+
+def counting(ctx: Context, what: str) -> Callable[[int, int], None]:
+    """Return what tells the run how many of the `what` are done, and stops the work where the run is cancelled."""
+
+    def on_progress(done: int, total: int) -> None:
+        ctx.check_cancel()
+        ctx.progress(done, total, what)
+
+    return on_progress

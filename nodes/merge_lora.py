@@ -7,7 +7,7 @@ from ..graph_runtime.errors import BadInput
 from ..graph_runtime.markers import Advanced, Choices, Range, Seed
 from ..graph_runtime.node import Settings, node
 from ..graph_runtime.values import LoRA
-from .lora_values import lora_of, warn
+from .lora_values import counting, lora_of, warn
 from .words import blaming
 
 METHODS = ("concat", "svd", "magnitude", "ties", "dare", "dare_ties", "knots")
@@ -75,6 +75,7 @@ def merge_lora(
             seed=seed,
             normalize=normalize,
             blocks=(*blocks, *("" for _ in loras[len(blocks) :])),
+            on_progress=counting(ctx, "modules"),
         )
     warn(ctx, merged.warnings)
     if merged.energy < 1:

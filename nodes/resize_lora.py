@@ -6,7 +6,7 @@ from ..graph_runtime.context import Context
 from ..graph_runtime.markers import Range
 from ..graph_runtime.node import node
 from ..graph_runtime.values import LoRA
-from .lora_values import lora_of, title_of, warn
+from .lora_values import counting, lora_of, title_of, warn
 from .words import blaming
 
 Share = Annotated[float, Range(0, 1, step=0.01)]
@@ -40,6 +40,7 @@ def resize_lora(
             sv_fro=sv_fro or None,
             alpha=lora.alpha,
             partial=lora.partial,
+            on_progress=counting(ctx, "modules"),
         )
     warn(ctx, resized.warnings)
     ctx.log.info("rank %d keeps %.2f %% of the energy of rank %d", resized.info.rank, 100 * resized.energy, lora.rank)

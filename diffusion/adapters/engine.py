@@ -265,7 +265,7 @@ def component_of(model: nn.Module) -> str:
     kind = type(model).__name__
     if "UNet" in kind:
         return "unet"
-    return "text_encoder" if kind.startswith(("CLIPText", "T5")) else "transformer"
+    return "text_encoder" if kind.startswith(("CLIPText", "T5", "UMT5")) else "transformer"
 
 
 def _clip(model: nn.Module) -> str:

@@ -90,7 +90,7 @@ class Use(NamedTuple):
     def name(self) -> str:
         """The name of what the file is when read so; equal names are equal weights."""
         options = "".join(
-            (f"_alpha_{self.alpha:g}" if self.alpha is not None else "", "_partial" if self.partial else "")
+            (f"_alpha_{self.alpha!r}" if self.alpha is not None else "", "_partial" if self.partial else "")
         )
         return f"lora_{self.sha256[:32]}{options}"
 

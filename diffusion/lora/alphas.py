@@ -20,16 +20,17 @@ The scale is alpha / rank (2106.09685), or alpha / sqrt(rank) when rank-stabilis
 from __future__ import annotations
 
 import json
-import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from ..errors import LoraFileError, SettingError
+from .patterns import Patterns
 
 PEFT = "lora_adapter_metadata"
+MOST = 1e6
+"""A scale above this is damage: its products leave the range of 16-bit numbers whatever the factors are."""
 
 
 class Alpha(NamedTuple):
@@ -48,37 +49,47 @@ class Sources:
     adapter_config: Mapping[str, Any] | None = None
     given: float | None = None
     path: str = "the file"
-    _patterns: dict[int, list[tuple[re.Pattern[str], float]]] = field(default_factory=dict, repr=False, compare=False)
+    _patterns: dict[int, Patterns] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.given is not None and not (math.isfinite(self.given) and self.given > 0):
-            raise SettingError("alpha", self.given, "must be a number above 0; leave it out to take the file's.")
+        if self.given is not None and not 0 < self.given <= MOST:
+            raise SettingError(
+                "alpha", self.given, f"must be a number above 0, at most {MOST:g}; leave it out to take the file's."
+            )
 
-    def alpha(self, module: str, rank: int, tensor: float | None = None, kernel: int = 1) -> Alpha:
-        """Return the alpha of a module (its canonical name). tensor: what its `.alpha` holds; kernel: of a convolution.
+    def alpha(self, module: str, rank: int, tensor: float | None = None, kernel: int = 1, called: str = "") -> Alpha:
+        """Return the alpha of a module (its canonical name).
+
+        Args:
+            tensor: what its `.alpha` holds. kernel: of a convolution. called: its name in the file, without what all
+                names there begin with; patterns may speak of that.
 
         Raises:
             LoraFileError: alpha is not a number, or a configuration in the header is unreadable.
         """
-        found = self._find(module, rank, tensor, kernel)
-        if not math.isfinite(found.value):
-            raise LoraFileError(f"{self.path} is damaged: the alpha of {module} is not a number. Save it again.")
+        found = self._find(module, rank, tensor, kernel, called)
+        if not abs(found.value) <= MOST * rank:
+            raise LoraFileError(
+                f"{self.path} is damaged: the alpha of {module} is {found.value:g} at rank {rank}, which is no scale. "
+                "Give alpha yourself, or save the file again."
+            )
         return found
 
-    def _find(self, module: str, rank: int, tensor: float | None, kernel: int) -> Alpha:
+    def _find(self, module: str, rank: int, tensor: float | None, kernel: int, called: str) -> Alpha:
         component, _, name = module.partition(".")
+        names = (name, called) if called and called != name else (name,)
         if self.given is not None:
             return Alpha(float(self.given), self._rank_stabilized(component), "given")
         if tensor is not None:
             return Alpha(tensor, False, "tensor")
         config = self.configs.get(component) or self.configs.get("")
         for where, settings in ((PEFT, config), ("lora_config", self.lora_config)):
-            if settings is not None and (value := self._from_config(where, settings, name)) is not None:
+            if settings is not None and (value := self._from_config(where, settings, names)) is not None:
                 return Alpha(value, bool(settings.get("use_rslora")), where)
         if (value := self._from_kohya(kernel)) is not None:
             return Alpha(value, False, "ss_network_alpha")
         beside = self.adapter_config
-        if beside is not None and (value := self._from_config("adapter_config.json", beside, name)) is not None:
+        if beside is not None and (value := self._from_config("adapter_config.json", beside, names)) is not None:
             return Alpha(value, bool(beside.get("use_rslora")), "adapter_config")
         return Alpha(float(rank), False, "rank")
 
@@ -128,24 +139,17 @@ class Sources:
             f"{self.path} has an unreadable {where}: {error}. Give alpha yourself, or save the file again."
         )
 
-    def _from_config(self, where: str, config: Mapping[str, Any], name: str) -> float | None:
+    def _from_config(self, where: str, config: Mapping[str, Any], names: Sequence[str]) -> float | None:
         try:
-            for pattern, value in self._compiled(config):
-                if pattern.match(name):
+            if id(config) not in self._patterns:
+                self._patterns[id(config)] = Patterns(config.get("alpha_pattern") or {})
+            for name in names:
+                if (value := self._patterns[id(config)].find(name)) is not None:
                     return value
             alpha = config.get("lora_alpha", config.get("alpha"))
             return None if alpha is None else float(alpha)
-        except (ValueError, TypeError, AttributeError, re.error, RecursionError, OverflowError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise self._unreadable(where, error) from error
-
-    def _compiled(self, config: Mapping[str, Any]) -> list[tuple[re.Pattern[str], float]]:
-        """PEFT's rule (peft.utils.get_pattern_key): a pattern matches the whole name or what follows a dot."""
-        if id(config) not in self._patterns:
-            patterns = config.get("alpha_pattern") or {}
-            self._patterns[id(config)] = [
-                (re.compile(rf"(.*\.)?({key})$"), float(value)) for key, value in patterns.items()
-            ]
-        return self._patterns[id(config)]
 
     def _from_kohya(self, kernel: int) -> float | None:
         alpha = self.metadata.get("ss_network_alpha", "None")

@@ -22,6 +22,7 @@ no biases, DoRA magnitudes or replaced weights.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,6 +36,9 @@ from .model import Lora
 from .singular import Singular
 
 LEADING = 128  # directions that are looked at of a change as large as its weight
+
+OnProgress = Callable[[int, int], None]
+"""Called with (modules compared, modules in all); may raise to stop."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class Comparison:
         return whole | {"ratio": self.ratio, "modules": modules}
 
 
-def compare(a: Lora, b: Lora) -> Comparison:
+def compare(a: Lora, b: Lora, on_progress: OnProgress | None = None) -> Comparison:
     """Return how alike two LoRAs are.
 
     Raises:
@@ -99,7 +103,11 @@ def compare(a: Lora, b: Lora) -> Comparison:
             f"These two LoRAs change no weight in common: one changes {few(deltas_a, 2) or 'none'}, the other "
             f"{few(deltas_b, 2) or 'none'}."
         )
-    modules = {name: _alike(name, deltas_a[name], deltas_b[name]) for name in shared}
+    modules = {}
+    for number, name in enumerate(shared):
+        modules[name] = _alike(name, deltas_a[name], deltas_b[name])
+        if on_progress is not None:
+            on_progress(number + 1, len(shared))
     only_a, only_b = (tuple(name for name in one if name not in modules) for one in (deltas_a, deltas_b))
     norm_a = math.hypot(*(m.norm_a for m in modules.values()), *(_norm(deltas_a[name]) for name in only_a))
     norm_b = math.hypot(*(m.norm_b for m in modules.values()), *(_norm(deltas_b[name]) for name in only_b))

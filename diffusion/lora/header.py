@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import stat
 import struct
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -34,6 +37,17 @@ SIZES = {
     "U16": 2,
     "U8": 1,
     "BOOL": 1,
+}
+# dtype of one number -> how `struct` unpacks it
+SCALARS = {
+    "F64": "<d",
+    "F32": "<f",
+    "F16": "<e",
+    "BF16": "<f",
+    "F8_E4M3": "<B",
+    "F8_E5M2": "<e",
+    "I64": "<q",
+    "I32": "<i",
 }
 # first bytes of what people mistake for safetensors -> what it is, and what to do
 IMPOSTORS = (
@@ -90,11 +104,10 @@ def read(path: str | Path, error: type[DiffusionError] = DiffusionError) -> Head
         error: the file is missing, is something else, is truncated or is corrupt; the message says which.
     """
     path = Path(path)
-    if path.is_dir():
-        raise error(f"{path} is a folder; give the safetensors file in it.")
     try:
-        size = path.stat().st_size
+        refuse_others(path, error)
         with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
             start = file.read(64)
             if reason := _impostor(start):
                 raise error(f"{path} is {reason}.")
@@ -110,17 +123,33 @@ def read(path: str | Path, error: type[DiffusionError] = DiffusionError) -> Head
     except OSError as problem:
         raise error(f"{path} cannot be read: {problem.strerror or problem}. Check the path.") from problem
     try:
-        described = json.loads(raw, object_pairs_hook=_no_duplicates)
+        described = json.loads(str(raw, "utf-8"), object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as problem:
         raise error(f"{path} has a corrupt header: {problem}. Download it again.") from problem
     return _check(path, size, 8 + length, described, error)
+
+
+def refuse_others(path: Path, error: type[DiffusionError] = DiffusionError) -> None:
+    """Refuse what is no file: opening a pipe would wait for somebody to write.
+
+    Raises:
+        error: it is a folder or something else, or its name cannot be one. OSError: it is not there.
+    """
+    try:
+        mode = path.stat().st_mode
+    except ValueError as problem:  # zero bytes, lone surrogates
+        raise error(f"{str(path)!r} cannot be read: {problem}. Check the path.") from problem
+    if stat.S_ISDIR(mode):
+        raise error(f"{path} is a folder; give the safetensors file in it.")
+    if not stat.S_ISREG(mode):
+        raise error(f"{path} is not a file but a pipe or a device. Give a safetensors file.")
 
 
 def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """A table of JSON, whose names must differ: of two tensors with one name, one would be lost without a word."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        twice = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"{twice} is there twice")
     return found
 
@@ -182,16 +211,28 @@ def scalar(file: BinaryIO, key: str, entry: Entry, error: type[DiffusionError] =
     """Return the number that a tensor of one element is, from its few bytes in the open file.
 
     Raises:
-        error: it is none, or of a dtype that is no float.
+        error: it is none, or of another dtype.
     """
-    code = {"F64": "<d", "F32": "<f", "F16": "<e", "BF16": "<f"}.get(entry.dtype)
+    code = SCALARS.get(entry.dtype)
     if code is None or entry.end - entry.begin != SIZES[entry.dtype]:
         raise error(f"{file.name} is damaged: {key} is not one number.")
     file.seek(entry.begin)
     raw = file.read(entry.end - entry.begin)
     if entry.dtype == "BF16":
         raw = b"\0\0" + raw  # a bfloat16 is the upper half of a float32
+    if entry.dtype == "F8_E5M2":
+        raw = b"\0" + raw  # and this the upper half of a float16
     try:
-        return float(struct.unpack(code, raw)[0])
+        number = struct.unpack(code, raw)[0]
+        return _e4m3(number) if entry.dtype == "F8_E4M3" else float(number)
     except struct.error as problem:
         raise error(f"{file.name} was changed while it was read. Try again.") from problem
+
+
+def _e4m3(bits: int) -> float:
+    """A sign, four bits of exponent (bias 7) and three of mantissa; no infinity, all ones are NaN (2209.05433)."""
+    exponent, mantissa = bits >> 3 & 15, bits & 7
+    if (exponent, mantissa) == (15, 7):
+        return math.nan
+    size = mantissa / 512 if not exponent else (1 + mantissa / 8) * 2.0 ** (exponent - 7)
+    return -size if bits & 128 else size

@@ -108,6 +108,7 @@ def merge_files(
     normalize: bool = False,
     blocks: str | Sequence[str] = (),
     dialect: str | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Written:
     """Write one LoRA that adds what the sources, each at its strength, add together; see `merge.merge`.
 
@@ -133,6 +134,7 @@ def merge_files(
         normalize=normalize,
         blocks=texts,
         labels=[part.file for _, part in read],
+        on_progress=on_progress,
     )
     settings = _given(rank=rank, normalize=normalize or None, blocks=texts or None)
     if method not in ("concat", "svd"):
@@ -220,7 +222,9 @@ def extract_file(
     return _write(reduced.lora, out, to, made, energy=reduced.energy, energies=reduced.energies)
 
 
-def compare_files(first: FilePath, second: FilePath, *, partial: bool = False) -> Comparison:
+def compare_files(
+    first: FilePath, second: FilePath, *, partial: bool = False, on_progress: OnProgress | None = None
+) -> Comparison:
     """Return how alike two LoRAs are; see `compare.compare`.
 
     Raises:
@@ -228,7 +232,7 @@ def compare_files(first: FilePath, second: FilePath, *, partial: bool = False) -
     """
     from .compare import compare
 
-    return compare(reading.load(first, partial=partial), reading.load(second, partial=partial))
+    return compare(reading.load(first, partial=partial), reading.load(second, partial=partial), on_progress)
 
 
 def bake_file(
@@ -240,6 +244,7 @@ def bake_file(
     blocks: str | Sequence[str] = (),
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
+    on_warning: Callable[[str], None] | None = None,
 ) -> Path:
     """Write a checkpoint like `base` with the LoRAs in its weights; see `bake.bake`.
 
@@ -261,7 +266,7 @@ def bake_file(
         )
         for source, text in zip(files, texts, strict=True)
     ]
-    return bake(base, uses, out, dtype, on_progress, overwrite=overwrite)
+    return bake(base, uses, out, dtype, on_progress, overwrite=overwrite, on_warning=on_warning)
 
 
 class _Baked(NamedTuple):

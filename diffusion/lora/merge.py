@@ -25,8 +25,10 @@ squared norm that lies along the result R. For svd that is the energy that trunc
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
+
+import torch
 
 from ..errors import LoraMismatch, SettingError, few, nearest
 from . import core_space, names
@@ -35,6 +37,9 @@ from .merge_module import Likeness, Part, Rule, merged_change
 from .model import Change, Lora
 
 METHODS = ("concat", "svd", *core_space.RULES)
+
+OnProgress = Callable[[int, int], None]
+"""Called with (modules done, modules in all); may raise to stop."""
 
 
 class Merged(NamedTuple):
@@ -57,6 +62,7 @@ def merge(
     normalize: bool = False,
     blocks: Sequence[str] = (),
     labels: Sequence[str] = (),
+    on_progress: OnProgress | None = None,
 ) -> Merged:
     """Return one LoRA for several with their strengths.
 
@@ -71,7 +77,8 @@ def merge(
         labels: what to call the LoRAs in messages, such as names of files.
 
     Raises:
-        SettingError: a setting out of range, nothing to combine, a pattern in `blocks` that fits nothing.
+        SettingError: a setting out of range, nothing to combine, a pattern in `blocks` that fits nothing, strengths so
+            large that the result is no number.
         LoraMismatch: LoRAs for different models, or changes that do not add up (DoRA).
     """
     _check(loras, method, rank, density, blocks, labels)
@@ -82,8 +89,10 @@ def merge(
     rule = Rule(method, rank, density, seed, normalize)
     changes: dict[str, Change] = {}
     alike: dict[str, Likeness] = {}
-    for module, members in parts.items():
-        changes[module], alike[module] = merged_change(module, members, rule)
+    for number, (module, members) in enumerate(parts.items()):
+        changes[module], alike[module] = _one(module, members, rule)
+        if on_progress is not None:
+            on_progress(number + 1, len(parts))
     overall = Likeness(*(sum(column) for column in zip(*alike.values(), strict=True)))
     return Merged(
         Lora(changes, family),
@@ -91,6 +100,23 @@ def merge(
         {module: found.energy for module, found in alike.items() if changes[module].delta is not None},
         _warnings(loras, parts, called, overall),
     )
+
+
+def _one(module: str, members: Sequence[Part], rule: Rule) -> tuple[Change, Likeness]:
+    """The change of one module, refused where it overflows."""
+    try:
+        change, alike = merged_change(module, members, rule)
+        if _finite(change):
+            return change, alike
+    except torch.linalg.LinAlgError:  # squares overflow first
+        pass
+    given = [part.strength for part in members]
+    raise SettingError("strengths", given, f"{module} would change by more than fp32 can hold; use smaller ones.")
+
+
+def _finite(change: Change) -> bool:
+    tensors = [change.bias, *(vars(change.delta).values() if change.delta is not None else ())]
+    return all(bool(value.isfinite().all()) for value in tensors if isinstance(value, torch.Tensor))
 
 
 def _check(

@@ -99,7 +99,9 @@ def _sum(tensors: Sequence[tuple[Tensor, float]], rule: Rule) -> Tensor | None:
     """The weighted sum in fp32, added up in fp64; None of nothing."""
     if not tensors:
         return None
-    total = torch.stack([tensor.double() * strength for tensor, strength in tensors]).sum(dim=0)
+    total = tensors[0][0].double() * tensors[0][1]
+    for tensor, strength in tensors[1:]:
+        total.add_(tensor, alpha=strength)
     return (total / _divisor([strength for _, strength in tensors], rule)).float()
 
 

@@ -21,6 +21,7 @@ from .roles import ALONE, split
 Shape = tuple[int, ...]
 Axis = Literal["output", "input"]
 FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+WHOLE = ("I64", "I32")  # an alpha that was written as a whole number
 MOST_DIMENSIONS = 5  # a convolution over space and time
 
 LOHA = ("loha_w1_a", "loha_w1_b", "loha_w2_a", "loha_w2_b")
@@ -93,7 +94,8 @@ def form(group: Group, tensors: Mapping[str, Entry], path: str) -> Form:
     """
     shapes = {role: tensors[key].shape for role, key in group.keys.items()}
     for role, key in group.keys.items():
-        if role != "reshape" and tensors[key].dtype not in FLOATS:
+        allowed = (*FLOATS, *WHOLE) if role == "alpha" else FLOATS
+        if role != "reshape" and tensors[key].dtype not in allowed:
             raise LoraFileError(
                 f"{path}: {key} is stored as {tensors[key].dtype}. Quantised LoRAs are not read; use one saved as "
                 "F32, F16 or BF16."

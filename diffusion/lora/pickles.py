@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import shlex
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,15 +32,19 @@ DTYPES = {
     "bfloat16": "BF16",
     "float8_e4m3fn": "F8_E4M3",
     "float8_e5m2": "F8_E5M2",
+    "int64": "I64",
+    "int32": "I32",
 }
 
 
 def is_pickle(path: str | Path) -> bool:
     """Whether the file begins as a pickle or as PyTorch's zip of one; False where there is no such file."""
     try:
+        if not Path(path).is_file():  # opening a pipe would wait
+            return False
         with open(path, "rb") as file:
             start = file.read(9)
-    except OSError:
+    except (OSError, ValueError):
         return False
     # the length of a safetensors header may begin with any bytes, but "{" follows it
     return start.startswith(MAGIC) and start[8:9] != b"{"
@@ -65,6 +70,8 @@ def load(path: str | os.PathLike[str], *, alpha: float | None = None, partial: b
     from .plan import plan
 
     found, said = _tensors(Path(path))
+    for key, value in found.items():
+        _plain(str(path), key, value)
     entries = {
         key: Entry(DTYPES.get(str(value.dtype).removeprefix("torch."), str(value.dtype)), tuple(value.shape), 0, 0)
         for key, value in found.items()
@@ -80,6 +87,16 @@ def load(path: str | os.PathLike[str], *, alpha: float | None = None, partial: b
     weights = {key: tensors.computable(found[key].clone()) for key in kept}
     tensors.check_numbers(weights, str(path))
     return tensors.build(read, weights)
+
+
+def _plain(path: str, key: str, value: Tensor) -> None:
+    """Refuse a tensor that is not simply numbers in memory: one that claims more than the file holds, say."""
+    import torch
+
+    if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized or value.is_complex():
+        raise LoraFileError(f"{path}: {key} is not a plain tensor of real numbers. Ask for a safetensors file.")
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise LoraFileError(f"{path} is damaged: {key} has more numbers than the file holds. Download it again.")
 
 
 def _tensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -101,6 +118,7 @@ def _open(path: Path) -> Any:
 
     if not path.is_file():
         raise LoraFileError(f"{path} cannot be read: there is no such file. Check the path.")
+    _not_packed(path)
     try:
         with torch.serialization.safe_globals(_harmless()):
             try:
@@ -112,10 +130,30 @@ def _open(path: Path) -> Any:
             f"{path} holds more than tensors, which could run code, so it was not opened: {_first_line(error)}. "
             "Ask its author for a safetensors file."
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except Exception as error:  # whatever a broken pickle makes the unpickler stumble over
         raise LoraFileError(
             f"{path} is damaged or no PyTorch file: {_first_line(error)}. Download it again."
         ) from error
+
+
+def _not_packed(path: Path) -> None:
+    """Refuse a zip that grows when it is opened; PyTorch never packs what it saves.
+
+    Raises:
+        LoraFileError: it does, or the zip is damaged.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            whole = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise LoraFileError(f"{path} is damaged: {_first_line(error)}. Download it again.") from error
+    if whole > path.stat().st_size:
+        raise LoraFileError(
+            f"{path} is a packed archive, which PyTorch does not write: {whole:,} bytes in {path.stat().st_size:,}. "
+            "It was not opened; unpack it if you trust it."
+        )
 
 
 def _harmless() -> list[Any]:

@@ -79,6 +79,7 @@ class _Reader:
     said: list[str]
     guessed: int = 0
     disagree: list[str] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
 
     def source(self, group: Group, found: Form, place: Place) -> Source:
         """Return one module of the file with its alpha and the rows of its targets.
@@ -134,19 +135,22 @@ class _Reader:
                 return Alpha(value, False, "adapter_config"), value / rank
             return Alpha(1.0, False, ""), 1.0
         size = math.prod(found.kernel)
-        alpha = self.settings.alpha(module, found.rank, tensor, size)
+        called = group.stem.removeprefix(self.dialect.prefix)
+        alpha = self.settings.alpha(module, found.rank, tensor, size, called)
         if alpha.source == "rank":
             self.guessed += 1
             if isinstance(self.dialect.alpha, float):
                 alpha = Alpha(self.dialect.alpha, False, "format")
         elif alpha.source == "tensor" and PEFT in self.settings.metadata:
-            self._compare(module, found.rank, size, alpha.value)
+            self._compare(module, found.rank, size, alpha.value, called)
+        if alpha.value == 0:
+            self.idle.append(group.label)
         return alpha, 1.0
 
-    def _compare(self, module: str, rank: int, kernel: int, tensor: float) -> None:
+    def _compare(self, module: str, rank: int, kernel: int, tensor: float, called: str) -> None:
         """Note where the header says another alpha than the tensor, or nothing that can be read."""
         try:
-            header = self.settings.alpha(module, rank, kernel=kernel).value
+            header = self.settings.alpha(module, rank, kernel=kernel, called=called).value
         except LoraFileError:
             header = math.nan
         if not math.isclose(header, tensor, rel_tol=CLOSE):
@@ -217,6 +221,8 @@ class _Reader:
                 f"The header says another alpha than the tensors, or nothing readable, for {few(self.disagree)}; the "
                 "tensors were believed."
             )
+        if self.idle:
+            said.append(f"Alpha is 0 for {few(self.idle)}, so they change nothing. Give alpha if that is not meant.")
         if unmatched:
             said.append(f"{len(unmatched):,} keys were left out: {few(unmatched)}.")
         return tuple(said)

@@ -53,8 +53,21 @@ def load(path: str | os.PathLike[str], *, alpha: float | None = None, partial: b
     from . import tensors
 
     source = Path(path)
+    before = _state(source)
     found, plan = read_plan(source, alpha, partial)
-    return tensors.build(plan, tensors.read(source, found))
+    read = tensors.read(source, found)
+    if _state(source) != before:  # another file under the name, perhaps with a header of the same length
+        raise LoraFileError(f"{source} was changed while it was read. Try again.")
+    return tensors.build(plan, read)
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    """What tells that a file was replaced or written to; None where there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def read_plan(path: Path, alpha: float | None = None, partial: bool = False) -> tuple[Header, Plan]:

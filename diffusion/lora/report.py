@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,9 @@ from .model import Change, Lora
 
 LEADING = 128  # singular values looked at of a change as large as its weight
 ENERGY = 0.95
+
+OnProgress = Callable[[int, int], None]
+"""Called with (modules looked at, modules in all); may raise to stop."""
 
 UNET = re.compile(r"(down_blocks|up_blocks)\.\d+\.\w+\.\d+|mid_block\.\w+\.\d+")
 NUMBERED = re.compile(r"(?:[A-Za-z_]\w*\.)+?\d+(?=\.|$)")
@@ -71,9 +74,14 @@ class Block(NamedTuple):
     norm: float
 
 
-def table(lora: Lora) -> list[Row]:
+def table(lora: Lora, on_progress: OnProgress | None = None) -> list[Row]:
     """Return a row for each module, in the order of the LoRA."""
-    return [_row(module, change) for module, change in lora.changes.items()]
+    rows = []
+    for module, change in lora.changes.items():
+        rows.append(_row(module, change))
+        if on_progress is not None:
+            on_progress(len(rows), len(lora.changes))
+    return rows
 
 
 def blocks(rows: Sequence[Row]) -> list[Block]:

@@ -77,7 +77,7 @@ SUFFIXES: dict[str, tuple[str, str]] = {
 # suffixes that hold a number or the name of an adapter
 _NAMED = re.compile(r"\.(lora_[AB])\.(?!weight$|bias$)(\w+)\.(weight|bias)$")
 _NAMED_MAGNITUDE = re.compile(r"\.lora_magnitude_vector\.(?!weight$)(\w+)\.weight$")
-_SAT = re.compile(r"\.matrix_([AB])\.(\d+)$")
+_SAT = re.compile(r"\.matrix_([AB])\.([0-9]{1,3})$")
 # the weight of a norm, which control LoRAs bring along whole
 _NORM = re.compile(r"(\.\w*norm\w*)\.(weight|scale)$")
 _BY_LAST: dict[str, list[str]] = {}

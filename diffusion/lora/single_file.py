@@ -94,7 +94,9 @@ def _network(tensors: Mapping[str, Shape]) -> tuple[str, dict[str, tuple[str, Ra
 def _candidates(modules: set[str]) -> Iterable[tuple[Names, str, Table]]:
     looked_at = sorted(modules)[:: max(1, len(modules) // SAMPLE)]
     for family in names.FAMILIES.values():
-        for which in dict.fromkeys((*(["original"] if "original" in family.tables else []), "diffusers")):
+        for which in dict.fromkeys(("original", family.comfyui, "diffusers")):
+            if which not in (*family.tables, "diffusers"):
+                continue
             table = family.table(which)
             hits = sum(table.match(module) is not None for module in looked_at)
             if hits and hits * 3 >= len(looked_at):

@@ -14,11 +14,9 @@ checkpoint → plan (which rows of which tensors) → write (arithmetic, output)
 
 from __future__ import annotations
 
-import errno
 import json
+import math
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,13 +29,14 @@ from .. import blocks, fits, reading
 from ..checkpoint import Checkpoint
 from ..header import Header
 from ..model import Lora
-from . import folder
+from . import folder, staging
 from .output import Output, Source
 from .plan import dtypes, new_header, spans, stored_dtype
 from .verify import verify
 from .write import write_file
 
 OnProgress = Callable[[int, int], None]
+OnWarning = Callable[[str], None]
 BAKED = "loragraph.baked"
 # what a header may say of the bytes that are no longer there
 STALE = ("modelspec.hash_sha256", "sshs_model_hash", "sshs_legacy_hash")
@@ -76,6 +75,7 @@ def bake(
     on_progress: OnProgress | None = None,
     *,
     overwrite: bool = False,
+    on_warning: OnWarning | None = None,
 ) -> Path:
     """Write `out`, a checkpoint like the base with the adapters in it; returns it.
 
@@ -85,7 +85,8 @@ def bake(
         dtype: float32, float16 or bfloat16 for the weights of the network, and of text encoders that change; None
             keeps how they are stored.
         on_progress: called with (bytes written, bytes in all) every few MiB; may raise to stop, and nothing is left.
-        overwrite: replace `out` if there is one, in the end and at once.
+        overwrite: replace `out` if there is one, in the end and at once; of folders, only a model's.
+        on_warning: called with each sentence on what was guessed about a LoRA, or left out of it.
 
     Raises:
         SettingError: unknown dtype, `out` exists, no room for it, or a setting that only makes sense when sampling.
@@ -95,9 +96,9 @@ def bake(
     wanted = _wanted(adapters)
     stored = stored_dtype(dtype)
     opened = Checkpoint.open(base)
-    _check_target(opened, target, overwrite)
+    staging.check_target(opened, target, overwrite, [*opened.files, *(Path(use.path) for use in wanted)])
     folder.check_card(opened)
-    loras = [_load(use, opened) for use in wanted]
+    loras = [_load(use, opened, on_warning) for use in wanted]
     changes = spans(opened, loras, stored)
     told = [use.told() for use in wanted]
     files = []
@@ -113,20 +114,20 @@ def bake(
         ]
     along = [] if opened.kind == "file" else folder.others(opened, [made.source for made in files])
     total = sum(made.size for made in files) + sum(file.stat().st_size for file in along)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _check_room(target, total)
+    staging.clear_debris(target)
+    staging.check_room(target, total)
     progress = _Progress(on_progress, total)
-    with _one_thread(), _staged(opened, target, total) as staging:
+    with _one_thread(), staging.staged(target, opened.kind != "file", total) as place:
         for other in along:
-            _copy(other, staging / other.relative_to(opened.path), progress.add)
+            _copy(other, place / other.relative_to(opened.path), progress.add)
         for made in files:
-            path = staging if opened.kind == "file" else staging / made.source.relative_to(opened.path)
+            path = place if opened.kind == "file" else place / made.source.relative_to(opened.path)
             path.parent.mkdir(parents=True, exist_ok=True)
             header, parts = opened.files[made.source], changes[made.source]
             write_file(made.source, header, path, made.start, made.places, parts, progress.add)
             verify(made.source, header, path, made.places, parts)
         if opened.kind != "file":
-            folder.describe(opened, staging, told, {made.source: made.places for made in files})
+            folder.describe(opened, place, told, {made.source: made.places for made in files})
     return target
 
 
@@ -141,19 +142,23 @@ def _wanted(adapters: Sequence[Any]) -> list[_Wanted]:
                 "it has a schedule or is for some lines only: that cannot be baked into weights. "
                 "Take that away, or apply the LoRA when sampling.",
             )
+        if not math.isfinite(strength):
+            raise SettingError("strength", strength, f"{path} cannot be added so often; use a number such as 0.8.")
         found = _Wanted(
             str(path), sha256, float(strength), getattr(use, "blocks", ""), getattr(use, "alpha", None),
             getattr(use, "partial", False),
         )  # fmt: skip
-        key = (sha256, found.blocks, found.alpha, found.partial)
+        key = (sha256 or found.path, found.blocks, found.alpha, found.partial)
         sums[key] = found._replace(strength=found.strength + (sums[key].strength if key in sums else 0.0))
     return [use for use in sums.values() if use.strength != 0]
 
 
-def _load(use: _Wanted, base: Checkpoint) -> tuple[str, Lora, dict[str, float]]:
+def _load(use: _Wanted, base: Checkpoint, on_warning: OnWarning | None) -> tuple[str, Lora, dict[str, float]]:
     """Return (name, LoRA, strength of each module that fits)."""
     info = reading.inspect(use.path, alpha=use.alpha, partial=use.partial)
     info = fits.check_shapes(use.path, info, base.shapes(), str(base.path), base.family, use.partial)
+    for sentence in info.warnings if on_warning is not None else ():
+        on_warning(f"{Path(use.path).name}: {sentence}")
     lora = reading.load(use.path, alpha=use.alpha, partial=use.partial)
     strengths = blocks.strengths(use.blocks, info.items, info.family or base.family)
     return use.path, lora, {module: use.strength * strengths[module] for module in info.items}
@@ -170,78 +175,12 @@ def _metadata(header: Header, told: Sequence[dict[str, Any]]) -> dict[str, str]:
     return metadata
 
 
-def _check_target(base: Checkpoint, out: Path, overwrite: bool) -> None:
-    if base.kind == "file" and out.is_dir():
-        raise SettingError("out", str(out), "it is a folder, but the base is one file; give the name of a file.")
-    if base.kind == "file" and out.suffix != ".safetensors":
-        raise SettingError(
-            "out", str(out), "the base is one file, so the result is one too: end its name in .safetensors."
-        )
-    if base.kind != "file" and out.is_file():
-        raise SettingError("out", str(out), "it is a file, but the base is a folder; choose a new folder.")
-    empty = out.is_dir() and not any(out.iterdir())
-    if out.exists() and not empty and not overwrite:
-        raise SettingError("out", str(out), "there is something already; choose a new name.")
-    if base.kind != "file" and out.exists() and (base.path.resolve() == out.resolve()):
-        raise SettingError("out", str(out), "that is the base itself; choose a new folder.")
-
-
-def _check_room(out: Path, need: int) -> None:
-    free = shutil.disk_usage(out.parent).free
-    if need > free:
-        raise SettingError(
-            "out",
-            str(out),
-            f"it needs {_size(need)}, and {_size(free)} are free there. Make room or choose another disk.",
-        )
-
-
-def _size(amount: int) -> str:
-    return f"{amount / 1e9:.2f} GB" if amount >= 1e8 else f"{amount / 1e6:.2f} MB"
-
-
-@contextmanager
-def _staged(base: Checkpoint, out: Path, need: int) -> Iterator[Path]:
-    """Give a temporary name beside `out`; what was made there takes the name `out` if nothing went wrong."""
-    staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp"))
-    made = staging / out.name
-    try:
-        if base.kind != "file":
-            made.mkdir()
-        try:
-            yield made
-            _rename(made, out)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise SettingError(
-                    "out",
-                    str(out),
-                    f"the disk became full while it was written ({_size(need)} are needed). "
-                    "Nothing was left behind; make room or choose another disk.",
-                ) from error
-            raise ModelError(f"Baking {base.path} into {out} failed: {error}. Nothing was left behind.") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _rename(made: Path, out: Path) -> None:
-    if made.is_dir() and out.is_dir():
-        out.replace(
-            made.parent / "old"
-        )  # a folder does not replace one that is not empty; this one leaves with staging
-    made.replace(out)
-    handle = os.open(out.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)  # the new name is on the disk too
-    finally:
-        os.close(handle)
-
-
 def _copy(source: Path, target: Path, on_written: Callable[[int], None]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with Source(source) as reading, Output(target, on_written) as out:
             out.copy(reading, 0, reading.size)
+            reading.check_unchanged()
     except EOFError as error:
         raise ModelError(f"{error}. Bake again.") from error
 

@@ -50,7 +50,7 @@ def _shards(base: Checkpoint, folder: Path) -> set[str]:
 
 
 def _files(root: Path) -> list[Path]:
-    """Every file below the folder that is not hidden; folders may be links too (a shared text encoder)."""
+    """Every file below the folder that is not hidden, nor a link to nowhere; folders may be links (a shared encoder)."""
     found = []
     for place, folders, names in os.walk(root, followlinks=True):
         here = Path(place).resolve()
@@ -60,7 +60,7 @@ def _files(root: Path) -> list[Path]:
             for folder in folders
             if not folder.startswith(".") and not here.is_relative_to((here / folder).resolve())
         ]
-        found += [Path(place, name) for name in names if not name.startswith(".")]
+        found += [file for name in names if not name.startswith(".") and (file := Path(place, name)).is_file()]
     return sorted(found)
 
 

@@ -34,6 +34,7 @@ BUFFER = 8 * 1024 * 1024  # bytes; a multiple of PAGE
 PAGE = 4096  # a multiple of the block size of every disk, and of no page size but itself
 DIRECT = getattr(os, "O_DIRECT", 0)
 POPULATE = 22  # MADV_POPULATE_READ of Linux 5.14: map many pages at once, not one fault at a time
+ENDED = "the base ended too early, so it was changed while it was read"
 LARGEST = BUFFER - PAGE  # bytes that `take` can give
 
 
@@ -43,7 +44,8 @@ class Source:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file = os.open(path, os.O_RDONLY)
-        self.size = os.fstat(self.file).st_size
+        self.found = os.fstat(self.file)
+        self.size = self.found.st_size
         self.map = mmap.mmap(self.file, self.size, mmap.MAP_SHARED, mmap.PROT_READ) if self.size else None
 
     def __enter__(self) -> Source:
@@ -53,8 +55,19 @@ class Source:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.map is not None:
-            self.map.close()
+            with contextlib.suppress(BufferError):  # the error of a failed write may keep a view of it alive
+                self.map.close()
         os.close(self.file)
+
+    def check_unchanged(self) -> None:
+        """Look whether the file is as it was when it was opened.
+
+        Raises:
+            EOFError: it was written to.
+        """
+        now = os.fstat(self.file)
+        if (now.st_size, now.st_mtime_ns) != (self.size, self.found.st_mtime_ns):
+            raise EOFError(f"{self.path} was changed while it was read")
 
     def read(self, into: memoryview, begin: int) -> None:
         """Fill a buffer from a place in the file.
@@ -65,7 +78,7 @@ class Source:
         while len(into):
             got = os.preadv(self.file, [into], begin)
             if not got:
-                raise EOFError(f"{self.path} ended too early: it was changed while it was read")
+                raise EOFError(f"{self.path}: {ENDED}")
             into, begin = into[got:], begin + got
 
 
@@ -193,16 +206,19 @@ class Output:
         source.map.madvise(mmap.MADV_DONTNEED, begin, amount)  # they count as ours while they are mapped
 
     def _write_out(self, data: memoryview, amount: int, at: int) -> None:
-        while len(data):
+        done = 0
+        while done < amount:
             try:
-                done = os.pwrite(self.file, data, at)
+                more = os.pwrite(self.file, data[done:], at + done)
             except OSError as error:
+                if error.errno == errno.EFAULT:
+                    raise EOFError(ENDED) from error  # the pages of the source are there no more
                 if error.errno != errno.EINVAL or not self.direct:
                     raise
                 self._write_ordinarily()  # a file system that opens the file so, and then does not write it so
                 continue
-            data, at = data[done:], at + done
-            if done % PAGE and len(data):
+            done += more
+            if more % PAGE and done < amount:
                 self._write_ordinarily()
 
     def _write_ordinarily(self) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ...errors import LoraMismatch, ModelError, SettingError, few, nearest
 from .. import header as headers
 from ..checkpoint import Checkpoint, Place
-from ..header import Header
+from ..header import SIZES, Header
 from ..model import Change, Lora
 from ..quantised import FLOATS, PLAIN_8_BIT, how_stored
 from .arithmetic import Step, Work
@@ -138,6 +138,11 @@ def dtypes(base: Checkpoint, file: Path, spans: Mapping[str, list[Span]], dtype:
                     f"{parameter} of {base.path} is quantised: {how_stored(place.key, header)}. It has no {dtype}."
                 )
             kept[place.key] = dtype
+    if unknown := [key for key, entry in header.tensors.items() if entry.dtype not in SIZES]:
+        raise ModelError(
+            f"{file} holds {few(unknown, 1)} as {header.tensors[unknown[0]].dtype}, which is not known here, so it can "
+            "only be baked as it is stored. Leave out the dtype."
+        )
     return kept
 
 

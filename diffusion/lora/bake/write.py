@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModelError
+from .. import header as headers
 from ..header import SIZES, Entry, Header
 from ..stored import DTYPES
 from .arithmetic import BLOCK, Running, Scratch
@@ -76,6 +77,8 @@ def write_file(
     scratch = Scratch()
     try:
         with Source(source) as reading, Output(target, on_written) as out:
+            if headers.read(source, ModelError).tensors != header.tensors:
+                raise EOFError(f"{source} was changed after it was opened")
             out.write(start)
             for key, place in places.tensors.items():
                 old = header.tensors[key]
@@ -86,6 +89,7 @@ def write_file(
                 else:
                     flat = old._replace(shape=(math.prod(old.shape),))  # rows mean nothing here, and may be long
                     _write_unchanged(Rows(reading, flat, scratch), 0, flat.shape[0], place.dtype, out)
+            reading.check_unchanged()
     except EOFError as error:
         raise ModelError(f"{error}. Bake again.") from error
 

@@ -19,6 +19,7 @@ _INDEX = re.compile(r"(?<=\.)\d+(?=\.|$)")
 _COMPONENT = re.compile(r"(?:unet|transformer(?:_\d)?|text_encoder(?:_\d)?)\.")
 _QUERY = re.compile(r"\.(?:attn|attn1)\.to_[qkv]$")
 _PROJECTION = re.compile(r"\.self_attn\.[qkv]_proj$")
+MOST_DIGITS = 10  # more are no number of a block
 UNETS = ("sd1", "sd2", "sdxl")
 
 Shapes = Mapping[str, tuple[int, ...] | None]
@@ -88,7 +89,7 @@ def _deepest(names: Iterable[str]) -> dict[str, int]:
     for name in names:
         block, _, rest = name.partition(".")
         number = rest.partition(".")[0]
-        if number.isdecimal():
+        if number.isdecimal() and len(number) < MOST_DIGITS:
             found[block] = max(found.get(block, 0), int(number))
     return found
 
