@@ -21,9 +21,14 @@ Device = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
+def printable(text: object) -> str:
+    """Return the text with what would steer a terminal spelt out: names and headers come from strangers' files."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else repr(letter)[1:-1] for letter in str(text))
+
+
 def complain(text: object) -> None:
     """Say what is wrong, on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 @contextmanager

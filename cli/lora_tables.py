@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .common import printable
+
 if TYPE_CHECKING:
     from ..diffusion.lora.compare import Comparison
     from ..diffusion.lora.jobs import Inspection
@@ -29,6 +31,7 @@ ALPHA_FROM = {
     "adapter_config": "adapter_config.json beside it",
     "given": "--alpha",
     "rank": "nowhere; taken to be the rank",
+    "format": "nowhere; the default of its trainer",
 }
 
 
@@ -77,12 +80,12 @@ def show(found: "Inspection", weights: "Lora | None" = None, modules: bool = Fal
         ("scale", _span(info.scales)),
         ("alpha from", ", ".join(ALPHA_FROM.get(source, source) for source in sources)),
     ):
-        facts.add_row(name, Text(str(value or "-")))
+        facts.add_row(name, Text(printable(value or "-")))
     console.print(facts)
     if found.lineage is not None:
         console.print(Text("\nmade by", style="bold"))
         for line in _lineage(found.lineage):
-            console.print(Text(f"  {line}"))
+            console.print(Text(f"  {printable(line)}"))
     _show_metadata(console, info.metadata)
     _list(console, "notes", info.warnings)
     _list(console, f"{len(info.unmatched)} keys without a meaning", info.unmatched, "yellow")
@@ -99,13 +102,14 @@ def show(found: "Inspection", weights: "Lora | None" = None, modules: bool = Fal
 def _show_metadata(console: Console, metadata: Mapping[str, str]) -> None:
     from ..diffusion.lora.lineage import KEY as LINEAGE
 
-    told = {key: value for key, value in metadata.items() if key != LINEAGE}
+    # spaces of all kinds become one, so not all of a long text has to be looked at
+    told = {printable(key): value[: 10 * LONGEST] for key, value in metadata.items() if key != LINEAGE}
     if not told:
         return
     console.print(Text("\nmetadata", style="bold"))
     width = max(map(len, told))
     for key, value in sorted(told.items()):
-        text = " ".join(value.split())
+        text = printable(" ".join(value.split()))
         console.print(Text(f"  {key:<{width}}  {text if len(text) <= LONGEST else text[:LONGEST] + ' …'}"))
 
 
@@ -153,7 +157,7 @@ def _print_table(console: Console, titles: Sequence[str], rows: Iterable[Sequenc
     for place, title in enumerate(titles):
         table.add_column(title, justify="left" if place == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(f"{cell:.4g}" if isinstance(cell, float) else str(cell)) for cell in row))
+        table.add_row(*(Text(f"{cell:.4g}" if isinstance(cell, float) else printable(cell)) for cell in row))
     console.print()
     console.print(table)
 
@@ -163,7 +167,7 @@ def _list(console: Console, title: str, lines: Sequence[str], style: str = "") -
         return
     console.print(Text(f"\n{title}", style="bold"))
     for line in lines[:SHOWN]:
-        console.print(Text(f"  {line}", style=style))
+        console.print(Text(f"  {printable(line)}", style=style))
     if len(lines) > SHOWN:
         console.print(Text(f"  … and {len(lines) - SHOWN} more"))
 

@@ -42,8 +42,8 @@ def bake_lora(
 
     chosen = {AS_STORED: None, AS_LOADED: base.dtype}.get(dtype, dtype)
     source = Path(base.path)
-    baked = ctx.folder / ("baked" if source.is_dir() else f"baked{source.suffix}")
-    with blaming("base", base.source):
+    baked = ctx.folder / ("baked" if source.is_dir() else "baked.safetensors")
+    with blaming("base", base.source, {"out": "base"}):  # a full disk, say
         bake(base.path, adapters_of(base), baked, chosen, on_progress)
     names = " + ".join(f"{name_of(item)} x {item.strength:g}" for item in base.adapters)
     return Base(

@@ -28,7 +28,7 @@ def convert_lora(
     """
     from ..diffusion.lora import jobs
 
-    with blaming("lora", lora.file.path):
+    with blaming("lora", lora.file.path, {"dialect": "to"}):
         converted = jobs.convert_file(
             lora.file.path,
             ctx.folder / f"{to}.safetensors",

@@ -41,7 +41,7 @@ def extract_lora(
         raise BadInput(f"{original.source} is {original.family} and {tuned.source} is {tuned.family}.", "tuned")
     from ..diffusion.lora import jobs
 
-    with blaming("tuned", tuned.source):
+    with blaming("tuned", tuned.source, {"dialect": "tuned"}):
         extracted = jobs.extract_file(
             original.path,
             tuned.path,

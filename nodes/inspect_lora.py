@@ -104,7 +104,7 @@ def compare_lora(a: LoRA, b: LoRA, *, ctx: Context) -> Table:
         with blaming(field, lora.file.path):
             read.append(reading.load(lora.file.path, alpha=lora.alpha, partial=lora.partial))
     with blaming("b", b.file.path):
-        found = compare.compare(*read, counting(ctx, "modules"))
+        found = compare.compare(read[0], read[1], counting(ctx, "modules"))
     return _alike(f"{title_of(a)} and {title_of(b)}", found)
 
 

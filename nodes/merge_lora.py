@@ -62,7 +62,7 @@ def merge_lora(
 
     weights = strengths or (1.0,) * len(loras)
     title = " + ".join(f"{lora.title or 'LoRA'} x {weight:g}" for lora, weight in zip(loras, weights, strict=True))
-    with blaming("loras"):
+    with blaming("loras", called={"dialect": "loras", "strength": "strengths"}):
         merged = jobs.merge_files(
             [
                 jobs.Source(lora.file.path, weight, lora.alpha, lora.partial)

@@ -30,7 +30,7 @@ def resize_lora(
     """
     from ..diffusion.lora import jobs
 
-    with blaming("lora", lora.file.path):
+    with blaming("lora", lora.file.path, {"dialect": "lora"}):
         resized = jobs.resize_file(
             lora.file.path,
             ctx.folder / "resized.safetensors",

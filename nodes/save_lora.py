@@ -54,7 +54,7 @@ def save_lora(
 def _converted(lora: LoRA, to: str, ctx: Context) -> Path:
     from ..diffusion.lora import jobs
 
-    with blaming("lora", lora.file.path):
+    with blaming("lora", lora.file.path, {"dialect": "format", "rank": "format"}):
         converted = jobs.convert_file(
             lora.file.path, ctx.folder / f"{to}.safetensors", to, alpha=lora.alpha, partial=lora.partial
         )

@@ -44,12 +44,14 @@ class Active(NamedTuple):
 class _Attached(NamedTuple):
     layers: Mapping[str, Layer]
     family: str
+    size: int
 
 
 class Adapters:
     """The adapters of `target`: a pipeline, or one model, which is then called `component` in the LoRA's names.
 
-    exact: keep their tensors in the dtype of the file. Otherwise they take that of the weights, as PEFT's do.
+    exact: keep their tensors in the dtype of the file, to work on the weights (`planned`). Otherwise they take that of
+    the weights, as PEFT's do.
     """
 
     def __init__(self, target: Any, component: str = "", exact: bool = False) -> None:
@@ -76,6 +78,10 @@ class Adapters:
         """Return the strength of each adapter that is on, as it was asked for."""
         return {active.name: active.strength for active in self._active}
 
+    def size(self, name: str) -> int:
+        """Return how many bytes of memory an adapter takes; what its modules share counts once."""
+        return self._known(name).size
+
     def is_for(self, pipeline: Any) -> bool:
         """Whether the pipeline still has the models that this is on."""
         models = parts_of(pipeline)
@@ -95,7 +101,8 @@ class Adapters:
         """Attach a LoRA under a new name; it is off. `modules`: only these of it (canonical names).
 
         Raises:
-            LoraMismatch: a module of it is not there or has another shape; nothing is attached then.
+            LoraMismatch: a module of it is not there or has another shape, or the model has been compiled; nothing is
+                attached then.
             SettingError: the name is taken.
         """
         if name in self._attached:
@@ -105,6 +112,8 @@ class Adapters:
         found: dict[str, Layer] = {}
         memo: Memo = {}
         models = self._here()
+        if not self._exact:
+            _refuse_compiled(models)
         for key in chosen:
             layer = self._layers.get(key)
             if layer is None:
@@ -124,7 +133,9 @@ class Adapters:
                 layer.drop(name)
             raise
         self._layers |= found
-        self._attached[name] = _Attached(found, lora.family)
+        storages = (tensor.untyped_storage() for layer in found.values() for tensor in layer.tensors(name))
+        size = sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+        self._attached[name] = _Attached(found, lora.family, size)
 
     def set_strengths(self, strengths: Mapping[str, float]) -> None:
         """Switch on exactly these adapters, which act in this order; see `play`."""
@@ -285,6 +296,16 @@ def _find(models: Mapping[str, nn.Module], key: str) -> nn.Module | None:
             return None
     module = getattr(module, "base_layer", module)
     return module if isinstance(getattr(module, "weight", None), Tensor) else None
+
+
+def _refuse_compiled(models: Mapping[str, nn.Module]) -> None:
+    """Raise LoraMismatch where hooks would be left out: compiled code takes no notice of those that come later."""
+    for part, model in models.items():
+        if any(module._compiled_call_impl is not None or hasattr(module, "_orig_mod") for module in model.modules()):
+            raise LoraMismatch(
+                f"The base's {part} has been compiled (torch.compile), and would go on without the LoRA in silence. "
+                "Load the base without compiling it, or add the LoRA into its weights with `fused`."
+            )
 
 
 def _homeless(lora: Lora, missing: Sequence[str], count: int, models: Mapping[str, nn.Module]) -> str:

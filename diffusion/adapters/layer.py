@@ -83,6 +83,12 @@ class Layer:
             raise LoraMismatch(f"{self.name} has no bias in the base. Use a LoRA made for this base.")
         self.changes[name] = moved(change, self.device, self._dtype, memo)
 
+    def tensors(self, name: str) -> list[Tensor]:
+        """Return what an adapter's change holds."""
+        change = self.changes[name]
+        parts = [record for record in (change, change.delta, change.magnitude) if record is not None]
+        return [value for record in parts for value in vars(record).values() if isinstance(value, Tensor)]
+
     def drop(self, name: str) -> None:
         """Forget an adapter."""
         self.changes.pop(name, None)

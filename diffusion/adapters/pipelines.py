@@ -1,7 +1,8 @@
 """LoRA files on a loaded pipeline: `applied` for the time of a drawing or a training.
 
 A pipeline is shared by every node that uses the same base, so `applied` holds the pipeline's lock while it is open.
-Files stay attached (off) for the next use; the least recently used leave at MAX_LOADED.
+Files stay attached (off) for the next use; the least recently used leave when there are more than MAX_LOADED, or more
+than MAX_IDLE bytes of them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from .engine import Active, Adapters
 from .uses import AnyUse, Use, normal
 
 MAX_LOADED = 8
+MAX_IDLE = 2 << 30
+"""Bytes that attached LoRAs may take while they are off. Large ones have more than 1 GiB each."""
 
 _locks: WeakKeyDictionary[Any, threading.RLock] = WeakKeyDictionary()
 _engines: WeakKeyDictionary[Any, Adapters] = WeakKeyDictionary()
@@ -89,11 +92,18 @@ def activate(pipeline: Any, adapters: Sequence[AnyUse], lines: int | None = None
         if use.name not in engine.names():
             attach(engine, use, pipeline)
     engine.play([Active(use.name, use.strength, use.blocks, use.schedule, use.lines) for use in uses])
-    wanted = {use.name for use in uses}
-    loaded = engine.names()
-    for name in [name for name in loaded if name not in wanted][: max(0, len(loaded) - MAX_LOADED)]:
-        engine.remove(name)
+    _forget(engine, {use.name for use in uses})
     return [use.name for use in uses]
+
+
+def _forget(engine: Adapters, wanted: set[str]) -> None:
+    """Remove those that are too many or too large, the least recently used first."""
+    idle = {name: engine.size(name) for name in engine.names() if name not in wanted}
+    for name in list(idle):
+        if len(engine.names()) <= MAX_LOADED and sum(idle.values()) <= MAX_IDLE:
+            break
+        engine.remove(name)
+        del idle[name]
 
 
 def deactivate(pipeline: Any) -> None:

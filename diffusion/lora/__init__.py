@@ -5,7 +5,8 @@ The model       delta       a change to one weight: LowRank, Hadamard (LoHa), Kr
                 names *     what modules are called elsewhere, a table for each family of models
 
 Reading         reading *   `inspect` (header only), `load`           fits *      does it fit a base?
-                dialects *, roles *, alphas *, parts *, plan *, info *, seems *, header *, beside *: how a file is understood
+                dialects *, roles *, alphas *, patterns *, parts *, plan *, info *, seems *, header *, beside *: how a file
+                is understood
                 tensors     the weights, in one go                    pickles     .pt files, under weights_only
 
 Writing         writing     `save` in three dialects                  atomic      whole files or none

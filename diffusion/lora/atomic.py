@@ -56,7 +56,7 @@ def save_tensors(
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:30]}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
             start, places = headers.build(_described(tensors), metadata or {})

@@ -194,9 +194,16 @@ def values(down: Tensor, up: Tensor) -> Tensor:
 
 
 def truncate(found: Svd, rank: int, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> LowRank:
-    """Return the first `rank` directions as the change of a weight of that shape: scale 1, B carries the values."""
+    """Return the first `rank` directions as the change of a weight of that shape: scale 1, B carries the values.
+
+    In fp16, which has no small numbers, A and B carry them in equal parts, but for a power of two that is exact.
+    """
     keep = max(1, min(rank, len(found.values)))
-    return pair(found.right[:keep], found.left[:, :keep] * found.values[:keep], shape, dtype)
+    down, up, sizes = found.right[:keep], found.left[:, :keep], found.values[:keep]
+    shares = torch.ones_like(sizes)
+    if dtype == torch.float16:
+        shares = torch.where(sizes > 0, sizes, 1.0).log2().div(2).round().exp2()
+    return pair(down * shares.unsqueeze(1), up * (sizes / shares), shape, dtype)
 
 
 def best(down: Tensor, up: Tensor, rank: int) -> Best:

@@ -77,6 +77,8 @@ DIALECTS: tuple[Dialect, ...] = (
             alpha="rank", families=("flux",)),
     Dialect("diffsynth", "DiffSynth-Studio", "", ("diffsynth", "original", "diffusers"), marks=("default",),
             alpha="rank"),
+    Dialect("diffsynth", "DiffSynth-Studio", "pipe.dit.", ("diffsynth", "original", "diffusers"), marks=("default",),
+            alpha="rank"),
     Dialect("original", "original names without a prefix", "", ("original",)),
     Dialect("diffusers-bare", "diffusers names without a prefix", "", ("diffusers",)),
     Dialect("original", "original names", "transformer.", ("original",)),

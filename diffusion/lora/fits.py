@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..errors import LoraMismatch, few
-from . import names
+from . import names, seems
 from .info import Item, LoraInfo
 from .reading import inspect
 
@@ -80,7 +80,7 @@ def check_shapes(
         remedy = "Use a LoRA made for this base, or allow a partial load (allow_partial) to leave them out."
     raise LoraMismatch(
         f"The LoRA {path} does not fit the base {base_name}: {' and '.join(reasons)}."
-        f"{_families(info.family, base_family)} {remedy}"
+        f"{_families(info.family or seems.model(info.items), base_family)} {remedy}"
     )
 
 

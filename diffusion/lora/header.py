@@ -124,6 +124,8 @@ def read(path: str | Path, error: type[DiffusionError] = DiffusionError) -> Head
         raise error(f"{path} cannot be read: {problem.strerror or problem}. Check the path.") from problem
     try:
         described = json.loads(str(raw, "utf-8"), object_pairs_hook=_no_duplicates)
+        if b"\\u" in raw:  # half a character, which could be written nowhere
+            json.dumps(described, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as problem:
         raise error(f"{path} has a corrupt header: {problem}. Download it again.") from problem
     return _check(path, size, 8 + length, described, error)

@@ -108,7 +108,7 @@ def _one(module: str, members: Sequence[Part], rule: Rule) -> tuple[Change, Like
         change, alike = merged_change(module, members, rule)
         if _finite(change):
             return change, alike
-    except torch.linalg.LinAlgError:  # squares overflow first
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # squares overflow first
         pass
     given = [part.strength for part in members]
     raise SettingError("strengths", given, f"{module} would change by more than fp32 can hold; use smaller ones.")

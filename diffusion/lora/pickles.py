@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import shlex
 import zipfile
 from collections.abc import Mapping
@@ -93,7 +94,8 @@ def _plain(path: str, key: str, value: Tensor) -> None:
     """Refuse a tensor that is not simply numbers in memory: one that claims more than the file holds, say."""
     import torch
 
-    if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized or value.is_complex():
+    odd = value.is_nested or value.is_quantized or value.is_complex()
+    if odd or value.layout != torch.strided or value.device.type != "cpu":
         raise LoraFileError(f"{path}: {key} is not a plain tensor of real numbers. Ask for a safetensors file.")
     if value.numel() * value.element_size() > value.untyped_storage().nbytes():
         raise LoraFileError(f"{path} is damaged: {key} has more numbers than the file holds. Download it again.")
@@ -126,8 +128,10 @@ def _open(path: Path) -> Any:
             except RuntimeError:  # the format before PyTorch 1.6 cannot be mapped
                 return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        # not PyTorch's own words, which advise to open it all the same
+        what = found[0] if (found := re.search(r"GLOBAL \S+", str(error))) else "something else"
         raise LoraFileError(
-            f"{path} holds more than tensors, which could run code, so it was not opened: {_first_line(error)}. "
+            f"{path} holds more than tensors ({what}), which could run code, so it was not opened. "
             "Ask its author for a safetensors file."
         ) from error
     except Exception as error:  # whatever a broken pickle makes the unpickler stumble over

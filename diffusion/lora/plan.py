@@ -51,20 +51,31 @@ def plan(
     if known is None or not known.places:
         raise seems.of_no_known_model(path, found, tensors)
     strange = [group for group in found if group.stem not in known.places]
+    other = seems.model(group.stem for group in found)
+    if other and not known.dialect.components:
+        raise seems.of_unknown_model(path, other, [group.stem for group in strange] or [group.stem for group in found])
     unmatched = unknown + [key for group in strange for key in group.keys.values()]
     if unmatched and not partial:
         raise seems.with_strange_keys(path, unmatched, known.dialect.title)
     beside = adapter_config() if known.dialect.name == "raw-peft" else None
     settings = Sources(metadata, beside, alpha, path)
-    reader = _Reader(path, known.dialect, known.family, settings, number, list(warnings))
+    family = "" if other else known.family
+    reader = _Reader(path, known.dialect, family, settings, number, list(warnings))
+    if other:
+        reader.said.append(
+            f"It seems made for {other}, which is not known here; its names are diffusers', so it is read."
+        )
     placed = [group for group in found if group.stem in known.places]
     sources = [reader.source(group, forms[id(group)], known.places[group.stem]) for group in placed]
+    items = reader.items(sources)
+    if family and (wrong := seems.of_another_size(path, family, {name: item.shape for name, item in items.items()})):
+        raise wrong
     if settings.says_dora and not any(source.form.dora for source in sources):
         said = f"{path} is a DoRA by its header, but its magnitudes (lora_magnitude_vector) are missing"
         if not partial:
             raise LoraFileError(f"{said}. Save it again with them, or allow a partial load (allow_partial).")
         reader.said.append(f"{said}; it was read as a plain LoRA.")
-    return Plan(_info(reader, reader.items(sources), metadata, unmatched), tuple(sources))
+    return Plan(_info(reader, items, metadata, unmatched), tuple(sources))
 
 
 @dataclass

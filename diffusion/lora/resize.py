@@ -3,9 +3,10 @@
     D = s B A = U S V^T   ->   B' = U[:, :k] S[:k],  A' = V^T[:k],  alpha' = k
 
 with k by a rule of `criterion` for each module. The old scale is in B' and the new one is 1, so that a reader that
-ignores alpha gets the strength right, too. No matrix of that rank is nearer to D in the Frobenius norm (Eckart and
-Young); what is kept of |D|² is reported. LoHa, LoKr and full differences become low-rank pairs. What has no rank stays
-as it is: biases, norms, weights that are replaced, DoRA's magnitudes (D in W + D is what is approximated then).
+ignores alpha gets the strength right, too. (In fp16, which has no small numbers, S is shared out to both.) No matrix of
+that rank is nearer to D in the Frobenius norm (Eckart and Young); what is kept of |D|² is reported. LoHa, LoKr and full
+differences become low-rank pairs. What has no rank stays as it is: biases, norms, weights that are replaced, DoRA's
+magnitudes (D in W + D is what is approximated then).
 
     resize(lora, rank=16)                    # at most 16 for every module
     resize(lora, sv_fro=0.95, rank=32)       # as many as keep 95 % of the norm, at most 32

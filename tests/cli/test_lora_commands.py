@@ -215,3 +215,23 @@ def test_a_full_disk_is_said_and_leaves_nothing(
     code, _, err = call("convert", two[0], "x.safetensors")
     assert (code, err) == (1, "x.safetensors: No space left on device\n")
     assert sorted(path.name for path in Path().iterdir()) == ["a.safetensors", "b.safetensors"]
+
+
+def test_what_a_file_says_does_not_steer_the_terminal(call: Call, two: tuple[str, str]) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J"
+    tensors = {**load_file(two[1]), f"{evil}.x": torch.ones(1)}
+    save_file(tensors, "evil.safetensors", {"title": evil, evil: "x", "modelspec.title": "a\r\nb"})
+    code, out, err = call("inspect", "evil.safetensors")
+    assert (code, err) == (0, "")
+    assert "\x1b" not in out and "\x07" not in out
+    assert r"\x1b]0;owned\x07" in out
+    assert fact(out, "  modelspec.title") == "a b"
+    code, out, err = call("convert", "evil.safetensors", "out.safetensors")
+    assert code == 2
+    assert "\x1b" not in out + err
+
+
+def test_a_name_as_long_as_a_file_system_takes_is_written(call: Call, two: tuple[str, str]) -> None:
+    name = "n" * 243 + ".safetensors"
+    assert call("convert", two[0], name)[0] == 0
+    assert reading.inspect(name).family == "flux"

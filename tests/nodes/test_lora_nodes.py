@@ -2,15 +2,17 @@
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from loragraph.diffusion.adapters import CURVES
+from loragraph.diffusion.errors import SettingError
 from loragraph.diffusion.lora import merge, reading, writing
 from loragraph.diffusion.lora.model import Lora, plain
-from loragraph.graph_runtime import BadInput, Base, FakeContext, LoRA, NodeType, Registry
+from loragraph.graph_runtime import BadInput, Base, Cancelled, FakeContext, LoRA, NodeType, Registry
 from loragraph.graph_runtime.document import load
 from loragraph.graph_runtime.fingerprints import Fingerprints
 from loragraph.graph_runtime.keys import work
@@ -316,6 +318,29 @@ def test_a_converted_lora_changes_the_same(to: str, ctx: FakeContext) -> None:
     assert same(changes(lora), changes(converted))
 
 
+def test_errors_name_the_fields_of_the_node(ctx: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    def full(error: str) -> None:
+        raise SettingError("dialect", "kohya", error)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "save", lambda *arguments, **more: full("it has no words for this."))
+        for run, field in (
+            (lambda: convert_lora(material.lora(), "kohya", ctx=ctx), "to"),
+            (lambda: save_lora(material.lora(), format="kohya", ctx=ctx), "format"),
+            (lambda: merge_lora((material.lora(),), ctx=ctx), "loras"),
+        ):
+            with pytest.raises(BadInput, match="no words for this") as caught:
+                run()
+            assert caught.value.field == field
+    usage = shutil.disk_usage(ctx.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1))
+    with pytest.raises(BadInput, match="free there") as caught:
+        bake_lora(material.applied(material.base(), material.lora()), ctx=ctx)
+    assert (caught.value.field, caught.value.value) == ("base", "tiny")
+
+
 def test_a_lora_is_saved_in_the_layout_that_is_asked_for_once(ctx: FakeContext) -> None:
     for format in ("as it is", "kohya", "kohya", "as it is"):
         save_lora(material.lora(0), "mine", format, ctx=ctx)
@@ -347,6 +372,27 @@ def test_a_base_with_loras_on_it_is_no_checkpoint_to_extract_from(ctx: FakeConte
     assert caught.value.field == "tuned"
 
 
+@pytest.mark.parametrize(
+    "job",
+    [
+        lambda ctx: merge_lora((material.lora(0), material.lora(1)), method="ties", ctx=ctx),
+        lambda ctx: resize_lora(material.lora(0), rank=1, ctx=ctx),
+        lambda ctx: inspect_lora(material.lora(0), ctx=ctx),
+        lambda ctx: compare_lora(material.lora(0), material.lora(1), ctx=ctx),
+    ],
+    ids=["merge", "resize", "inspect", "compare"],
+)
+def test_work_on_many_modules_tells_how_far_it_is_and_can_be_cancelled(
+    job: Callable[[FakeContext], object], tmp_path: Path
+) -> None:
+    whole, stopped = FakeContext(tmp_path / "whole"), FakeContext(tmp_path / "stopped", cancel_after=2)
+    job(whole)
+    assert whole.steps == [(number, 4, "modules") for number in range(1, 5)]
+    with pytest.raises(Cancelled):
+        job(stopped)
+    assert len(stopped.steps) == 2 and not any(stopped.folder.iterdir())
+
+
 # -- looking ----------------------------------------------------------------------------------------------------------
 
 
@@ -360,29 +406,29 @@ def test_an_inspected_lora_is_a_row_for_each_module_and_a_picture(ctx: FakeConte
     assert Path(picture.file.path).is_relative_to(ctx.folder) and min(picture.width, picture.height) > 100
 
 
-def test_a_lora_is_all_like_itself_and_unlike_another(tmp_path: Path) -> None:
+def test_a_lora_is_all_like_itself_and_unlike_another(ctx: FakeContext, tmp_path: Path) -> None:
     lora = material.lora(0)
     double = merge_lora((lora,), (2.0,), ctx=FakeContext(tmp_path / "double"))
-    table = compare_lora(lora, double)
+    table = compare_lora(lora, double, ctx=ctx)
     whole, *modules = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     assert (whole["module"], len(modules)) == ("all", 4)
     assert [whole[name] for name in ("cosine", "outputs", "inputs", "b / a")] == pytest.approx([1, 1, 1, 2], rel=1e-5)
     assert all(row["in"] == "both" and row["rank a"] == 2 for row in modules)
-    other = compare_lora(lora, material.lora(1))
+    other = compare_lora(lora, material.lora(1), ctx=ctx)
     assert abs(other.rows[0][other.columns.index("cosine")]) < 0.5
 
 
-def test_modules_that_one_of_two_lacks_are_listed(tmp_path: Path) -> None:
+def test_modules_that_one_of_two_lacks_are_listed(ctx: FakeContext, tmp_path: Path) -> None:
     lora = material.lora(0)
     read = reading.load(lora.file.path)
     (first, *_) = read.changes
     fewer = writing.save(Lora({first: read.changes[first]}, "flux"), tmp_path / "fewer.safetensors")
-    table = compare_lora(lora, material.loaded(fewer))
+    table = compare_lora(lora, material.loaded(fewer), ctx=ctx)
     assert sorted(row[1] for row in table.rows) == ["a only"] * 3 + ["both"] * 2
 
 
-def test_loras_with_nothing_in_common_are_refused(tmp_path: Path) -> None:
+def test_loras_with_nothing_in_common_are_refused(ctx: FakeContext, tmp_path: Path) -> None:
     pair = (torch.ones(1, 8), torch.ones(8, 1), 1.0)
     path = writing.save(plain({"transformer.transformer_blocks.0.attn.to_k": pair}, "flux"), tmp_path / "k.safetensors")
     with pytest.raises(BadInput, match="no weight in common"):
-        compare_lora(material.lora(0), material.loaded(path))
+        compare_lora(material.lora(0), material.loaded(path), ctx=ctx)

@@ -96,6 +96,7 @@ def bake(
     wanted = _wanted(adapters)
     stored = stored_dtype(dtype)
     opened = Checkpoint.open(base)
+    staging.clear_debris(target)
     staging.check_target(opened, target, overwrite, [*opened.files, *(Path(use.path) for use in wanted)])
     folder.check_card(opened)
     loras = [_load(use, opened, on_warning) for use in wanted]
@@ -114,7 +115,6 @@ def bake(
         ]
     along = [] if opened.kind == "file" else folder.others(opened, [made.source for made in files])
     total = sum(made.size for made in files) + sum(file.stat().st_size for file in along)
-    staging.clear_debris(target)
     staging.check_room(target, total)
     progress = _Progress(on_progress, total)
     with _one_thread(), staging.staged(target, opened.kind != "file", total) as place:
@@ -124,8 +124,8 @@ def bake(
             path = place if opened.kind == "file" else place / made.source.relative_to(opened.path)
             path.parent.mkdir(parents=True, exist_ok=True)
             header, parts = opened.files[made.source], changes[made.source]
-            write_file(made.source, header, path, made.start, made.places, parts, progress.add)
-            verify(made.source, header, path, made.places, parts)
+            seams = write_file(made.source, header, path, made.start, made.places, parts, progress.add)
+            verify(made.source, header, path, made.places, parts, seams)
         if opened.kind != "file":
             folder.describe(opened, place, told, {made.source: made.places for made in files})
     return target
@@ -157,8 +157,9 @@ def _load(use: _Wanted, base: Checkpoint, on_warning: OnWarning | None) -> tuple
     """Return (name, LoRA, strength of each module that fits)."""
     info = reading.inspect(use.path, alpha=use.alpha, partial=use.partial)
     info = fits.check_shapes(use.path, info, base.shapes(), str(base.path), base.family, use.partial)
-    for sentence in info.warnings if on_warning is not None else ():
-        on_warning(f"{Path(use.path).name}: {sentence}")
+    if on_warning is not None:
+        for sentence in info.warnings:
+            on_warning(f"{Path(use.path).name}: {sentence}")
     lora = reading.load(use.path, alpha=use.alpha, partial=use.partial)
     strengths = blocks.strengths(use.blocks, info.items, info.family or base.family)
     return use.path, lora, {module: use.strength * strengths[module] for module in info.items}

@@ -50,7 +50,7 @@ def _shards(base: Checkpoint, folder: Path) -> set[str]:
 
 
 def _files(root: Path) -> list[Path]:
-    """Every file below the folder that is not hidden, nor a link to nowhere; folders may be links (a shared encoder)."""
+    """Every file below the folder that is not hidden, nor a link to nowhere; folders may be links, too."""
     found = []
     for place, folders, names in os.walk(root, followlinks=True):
         here = Path(place).resolve()

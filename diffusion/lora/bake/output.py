@@ -108,6 +108,7 @@ class Output:
         self.at = 0  # where in the file they will go; a multiple of PAGE
         self.writer = ThreadPoolExecutor(1, "bake-write")
         self.pending: Future[None] | None = None
+        self.seams: list[int] = []  # where one write ends and the next begins
 
     def __enter__(self) -> Output:
         return self
@@ -189,6 +190,7 @@ class Output:
         assert isinstance(amount, int)
         self.pending = self.writer.submit(job, *arguments, self.at)
         self.at += amount
+        self.seams.append(self.at)
         self.on_written(amount)
 
     def _wait(self) -> None:

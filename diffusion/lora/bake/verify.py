@@ -1,14 +1,15 @@
 """Looking at a baked file before it takes its name: its header, and samples of all that lies in it.
 
-Every tensor is looked at where it, and each of its changed parts, begins and ends, and every STRIDE bytes between:
-enough to find what lies in the wrong place, was left out or is not what was computed. What does not change must have
-the same bytes; what changes is worked out again.
+Every tensor is looked at where it, and each of its changed parts, begins and ends, every STRIDE bytes between,
+and where one write to the disk met the next: enough to find what lies in the wrong place, was left out or is not what
+was computed. What does not change must have the same bytes; what changes is worked out again.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,8 +33,18 @@ DIFFERENT = 0.02  # share of 16-bit numbers that may be rounded the other way
 Item = TypeVar("Item")
 
 
-def verify(source: Path, header: Header, target: Path, places: Header, spans: Mapping[str, list[Span]]) -> None:
+def verify(
+    source: Path,
+    header: Header,
+    target: Path,
+    places: Header,
+    spans: Mapping[str, list[Span]],
+    seams: Sequence[int] = (),
+) -> None:
     """Compare what is on the disk with what should be.
+
+    Args:
+        seams: places in the target that are to be looked at in any case, rising; what lies around them is.
 
     Raises:
         ModelError: the file is not what was written.
@@ -50,13 +61,14 @@ def verify(source: Path, header: Header, target: Path, places: Header, spans: Ma
             for key, place in places.tensors.items():
                 rows = Rows(reading, header.tensors[key], scratch)
                 written = Rows(writing, place, scratch)
+                near = seams[bisect_left(seams, place.begin - SAMPLE) : bisect_left(seams, place.end + SAMPLE)]
                 at = 0
                 for span in spans.get(key, ()):
-                    _compare_unchanged(key, rows, written, at, span.first)
+                    _compare_unchanged(key, rows, written, at, span.first, near)
                     if id(span) not in left_out:
-                        _compare_changed(key, rows, written, span)
+                        _compare_changed(key, rows, written, span, near)
                     at = span.last
-                _compare_unchanged(key, rows, written, at, rows.count)
+                _compare_unchanged(key, rows, written, at, rows.count, near)
     except EOFError as error:
         raise ModelError(f"{error}. Bake again.") from error
 
@@ -75,42 +87,44 @@ def _spread(items: Sequence[Item]) -> list[Item]:
     return [items[round(number * (len(items) - 1) / (COSTLY - 1))] for number in range(COSTLY)]
 
 
-def _samples(first: int, last: int, length: int, stride: int) -> Iterator[tuple[int, int]]:
-    """Yield parts of that length from first to last: every `stride`, and the end."""
-    for at in sorted({*range(first, last, max(stride, length)), max(first, last - length)}):
+def _samples(first: int, last: int, length: int, stride: int, seams: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield parts of that length from first to last: every `stride`, the end, and before and after the seams."""
+    around = (at for seam in seams for at in (max(first, seam - length), max(first, seam)))
+    for at in sorted({*range(first, last, max(stride, length)), max(first, last - length), *around}):
         if at < last:
             yield at, min(at + length, last)
 
 
-def _compare_unchanged(key: str, rows: Rows, written: Rows, first: int, last: int) -> None:
+def _compare_unchanged(key: str, rows: Rows, written: Rows, first: int, last: int, seams: Sequence[int]) -> None:
     old, new = rows.entry, written.entry
     if old.dtype == new.dtype:  # also of a dtype that is not known here
         size = old.end - old.begin
         begin, end = (round(size * row / rows.count) if rows.count else 0 for row in (first, last))
-        for at, to in _samples(begin, end, SAMPLE, STRIDE):
+        for at, to in _samples(begin, end, SAMPLE, STRIDE, [seam - new.begin for seam in seams]):
             before, after = bytearray(to - at), bytearray(to - at)
             rows.source.read(memoryview(before), old.begin + at)
             written.source.read(memoryview(after), new.begin + at)
             if before != after:
                 raise ModelError(f"{key} is not what was written: its bytes differ from the base's. Check the disk.")
         return
-    for at, to in _row_samples(rows, first, last):
+    for at, to in _row_samples(rows, written, first, last, seams):
         if not torch.equal(_found(written, at, to), rows.read(at, to).to(written.stored)):
             raise ModelError(f"{key} is not what was written: its numbers differ from the base's. Check the disk.")
 
 
-def _compare_changed(key: str, rows: Rows, written: Rows, span: Span) -> None:
+def _compare_changed(key: str, rows: Rows, written: Rows, span: Span, seams: Sequence[int]) -> None:
     """Work some rows out again, and look whether they are there."""
     running = begin(span, rows)
-    for first, last in _row_samples(rows, span.first, span.last):
+    for first, last in _row_samples(rows, written, span.first, span.last, seams):
         wanted = changed(running, span, rows, first, last).to(DTYPES[written.entry.dtype])
         if not _same(_found(written, first, last), wanted):
             raise ModelError(f"{key} is not what was written: rows {first} to {last} differ. Check the disk.")
 
 
-def _row_samples(rows: Rows, first: int, last: int) -> Iterator[tuple[int, int]]:
+def _row_samples(rows: Rows, written: Rows, first: int, last: int, seams: Sequence[int]) -> Iterator[tuple[int, int]]:
     if rows.bytes:
-        yield from _samples(first, last, max(1, min(CHECKED_ROWS, rows.step)), STRIDE // rows.bytes)
+        near = [(seam - written.entry.begin) // written.bytes for seam in seams]
+        yield from _samples(first, last, max(1, min(CHECKED_ROWS, rows.step)), STRIDE // rows.bytes, near)
 
 
 def _found(written: Rows, first: int, last: int) -> Tensor:
@@ -130,5 +144,6 @@ def _same(found: Tensor, wanted: Tensor) -> bool:
     if stored.bits <= 16:
         if (found != wanted).double().mean() > DIFFERENT and found.numel() > 1 / DIFFERENT:
             return False
-        slack = slack + stored.eps * wanted.double().abs() + stored.smallest_normal * stored.eps
+        ulps = stored.eps * wanted.double().abs() + stored.smallest_normal * stored.eps
+        return bool(((found.double() - wanted.double()).abs() <= slack + ulps).all())
     return bool(((found.double() - wanted.double()).abs() <= slack).all())

@@ -27,7 +27,7 @@ class Rows:
         self.source, self.entry, self.scratch = source, entry, scratch
         self.count = entry.shape[0] if entry.shape else 1
         self.width = math.prod(entry.shape[1:])
-        self.bytes = self.width * SIZES[entry.dtype]
+        self.bytes = (entry.end - entry.begin) // max(1, self.count)  # also of a dtype that is not known here
         self.step = max(1, BLOCK // max(1, self.width))
         self.stored = DTYPES.get(entry.dtype, torch.uint8)
         self.exact = torch.float64 if entry.dtype == "F64" else torch.float32
@@ -68,8 +68,10 @@ def write_file(
     places: Header,
     spans: Mapping[str, list[Span]],
     on_written: Callable[[int], None],
-) -> None:
+) -> list[int]:
     """Write `target`: `start`, then each tensor of `places`, from the one of that name in `source`.
+
+    Returns the places in it where one write to the disk met the next.
 
     Raises:
         ModelError: a sum is no number, or the source changed under our hands. OSError: the disk.
@@ -90,6 +92,7 @@ def write_file(
                     flat = old._replace(shape=(math.prod(old.shape),))  # rows mean nothing here, and may be long
                     _write_unchanged(Rows(reading, flat, scratch), 0, flat.shape[0], place.dtype, out)
             reading.check_unchanged()
+        return out.seams
     except EOFError as error:
         raise ModelError(f"{error}. Bake again.") from error
 

@@ -367,6 +367,26 @@ def test_the_model_can_be_forgotten(bare: nn.Module) -> None:
         adapters.attach("b", Lora({}))
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_compiled_model_is_refused(model: Any, whole: bool) -> None:
+    """Compiled code takes no notice of hooks that come later: the picture would be the bare base's, in silence."""
+    (model if whole else model.transformer_blocks[0]).compile(backend="eager")
+    adapters = Adapters(model)
+    with pytest.raises(LoraMismatch, match="transformer has been compiled"):
+        adapters.attach("a", flux_lora(model))
+    assert adapters.names() == ()
+
+
+def test_the_size_counts_what_is_shared_once(model: nn.Module) -> None:
+    adapters = Adapters(model)
+    down, ups = torch.ones(2, 32), torch.ones(3, 32, 2)
+    names = [f"transformer.transformer_blocks.0.attn.{name}" for name in ("to_q", "to_k", "to_v")]
+    adapters.attach(
+        "a", Lora({name: Change(LowRank(down, up, 2.0)) for name, up in zip(names, ups.clone(), strict=True)})
+    )
+    assert adapters.size("a") == 4 * (down.numel() + ups.numel())
+
+
 def test_adapters_follow_the_model_to_another_device(model: nn.Module) -> None:
     adapters = Adapters(model)
     adapters.attach("a", flux_lora(model))

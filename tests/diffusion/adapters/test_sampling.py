@@ -108,6 +108,21 @@ def test_a_file_is_read_once_and_leaves_when_it_is_not_used_any_more(pipeline: A
     assert len(engine.names()) == adapters.MAX_LOADED and name in engine.names() and engine.active() == ()
 
 
+def test_large_files_that_are_off_leave_first_in_first_out(
+    pipeline: Any, make: MakeUse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uses = [make(f"n{seed}", seed=100 + seed) for seed in range(4)]
+    with adapters.applied(pipeline, uses):
+        engine = adapters.engine_of(pipeline)
+        sizes = [engine.size(use.name) for use in uses]
+    assert min(sizes) > 0
+    monkeypatch.setattr(adapters.pipelines, "MAX_IDLE", sizes[2])
+    with adapters.applied(pipeline, uses[3:]):
+        assert engine.names() == (uses[2].name, uses[3].name)
+    with adapters.applied(pipeline, uses):  # those in use count for nothing
+        assert engine.names() == tuple(use.name for use in uses)
+
+
 def test_a_failure_inside_switches_the_adapters_off(pipeline: Any, make: MakeUse) -> None:
     before = draw(pipeline)
 

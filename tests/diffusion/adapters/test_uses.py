@@ -67,6 +67,7 @@ def test_equal_uses_add_up_and_what_cancels_out_is_left_out() -> None:
     other = A._replace(blocks="double=0.5")
     assert normal([A, other, A]) == [A._replace(strength=1.0), other]
     assert len({use.name for use in normal([A, A._replace(alpha=4.0), A._replace(partial=True)])}) == 3
+    assert A._replace(alpha=16.00001).name != A._replace(alpha=16.00002).name
     moving = Use("a.safetensors", "aa", 0.0, schedule=Schedule(0, 1, 1.0, "linear"))
     assert normal([moving, moving._replace(strength=1.0)]) == [moving, moving._replace(strength=1.0)]
 

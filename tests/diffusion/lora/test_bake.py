@@ -161,6 +161,54 @@ def test_equal_loras_add_up(base: Path, uses: list[Use], tmp_path: Path) -> None
     assert not same(load_file(once / WEIGHTS), load_file(whole / WEIGHTS))
 
 
+def test_loras_whose_sha256_is_not_told_are_told_apart_by_their_files(
+    base: Path, uses: list[Use], tmp_path: Path
+) -> None:
+    baked = bake(base, [(path, "", strength) for path, _, strength in uses], tmp_path / "baked")
+    assert same(load_file(baked / WEIGHTS), wanted_weights(base))
+
+
+def test_a_strength_that_is_no_number_is_refused(base: Path, uses: list[Use], tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="strength = inf"):
+        bake(base, [(*uses[0][:2], float("inf"))], tmp_path / "baked")
+
+
+def test_what_was_left_out_of_a_lora_is_told(base: Path, tmp_path: Path) -> None:
+    from loragraph.diffusion.adapters import Use as Full
+
+    lora = write_peft(
+        tmp_path / "more.safetensors",
+        pairs_for(base, **ONE)
+        | {"transformer.transformer_blocks.77.attn.to_q": (torch.ones(1, 64), torch.ones(64, 1))},
+    )
+    said: list[str] = []
+    bake(base, [Full(str(lora), "", 1.0, partial=True)], tmp_path / "baked", on_warning=said.append)
+    assert any("more.safetensors: 1 of its" in text and "left out" in text for text in said)
+
+
+def test_a_link_to_nowhere_does_not_go_along(base: Path, uses: list[Use], tmp_path: Path) -> None:
+    linked = shutil.copytree(base, tmp_path / "linked")
+    (linked / "vae" / "gone.safetensors").symlink_to(tmp_path / "nowhere")
+    assert entries(bake(linked, uses, tmp_path / "baked")) == entries(base)
+
+
+def test_a_dtype_that_is_not_known_is_only_copied(base: Path, uses: list[Use], tmp_path: Path) -> None:
+    import struct
+
+    tensors = load_file(base / WEIGHTS)
+    file = tmp_path / "odd.safetensors"
+    save_file({f"transformer.{name}": value for name, value in tensors.items()}, file)
+    raw = file.read_bytes()
+    length = struct.unpack("<Q", raw[:8])[0]
+    header = json.loads(raw[8 : 8 + length])
+    header["odd"] = {"dtype": "F4", "shape": [6], "data_offsets": [len(raw) - 8 - length, len(raw) - 5 - length]}
+    text = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text + raw[8 + length :] + b"abc")
+    with pytest.raises(ModelError, match=r"holds odd as F4.*Leave out the dtype"):
+        bake(file, uses, tmp_path / "x.safetensors", dtype="float16")
+    assert bake(file, uses, tmp_path / "x.safetensors").read_bytes()[-3:] == b"abc"
+
+
 def test_a_sharded_base_stays_sharded(base: Path, uses: list[Use], tmp_path: Path) -> None:
     sharded = tmp_path / "sharded"
     shutil.copytree(base, sharded)

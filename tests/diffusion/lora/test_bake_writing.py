@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,8 @@ from safetensors.torch import load_file, save_file
 
 from loragraph.diffusion.errors import ModelError, SettingError
 from loragraph.diffusion.lora import bake as baking
-from loragraph.diffusion.lora.bake import bake, output
+from loragraph.diffusion.lora.bake import bake, output, staging
+from loragraph.diffusion.lora.bake.arithmetic import _Weight
 from loragraph.diffusion.lora.bake.output import BUFFER, LARGEST, PAGE, Output, Source
 from loragraph.diffusion.lora.header import Header
 
@@ -148,18 +153,71 @@ def test_a_disk_that_keeps_something_else_is_noticed(
 ) -> None:
     real = baking.write_file
 
-    def spoiled(source: Path, header: Any, target: Path, start: bytes, places: Header, *rest: Any) -> None:
-        real(source, header, target, start, places, *rest)
+    def spoiled(source: Path, header: Any, target: Path, start: bytes, places: Header, *rest: Any) -> list[int]:
+        seams = real(source, header, target, start, places, *rest)
         entry = places.tensors["double_blocks.0.img_attn.qkv.weight" if where == "changed" else UNCHANGED]
         # rows 1024 to 2048 of the first have changed
         at = 9 if where == "header" else entry.begin + (ROWS // 3 * WIDTH * 4 if where == "changed" else 0)
         with target.open("r+b") as file:
             file.seek(at)
             file.write(b"\x3f" * 64)
+        return seams
 
     monkeypatch.setattr(baking, "write_file", spoiled)
     with pytest.raises(ModelError, match="header" if where == "header" else "not what was written"):
         bake(model, [use], tmp_path / "baked.safetensors")
+    assert not (tmp_path / "baked.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "dtype"),
+    [
+        *itertools.product(("left out", "weaker", "elsewhere", "rest lost"), (None, "bfloat16")),
+        ("copied from elsewhere", None),  # nothing is copied where the dtype changes
+    ],
+)
+def test_a_writer_that_errs_is_noticed(
+    model: Path,
+    use: tuple[str, str, float],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: str,
+    dtype: str | None,
+) -> None:
+    """Each is a fault that one could make in the writer; checking is done by the right code."""
+    # a change that is small beside the weights: one part in a hundred
+    tensors = load_file(use[0])
+    save_file({name: value * (0.05 if "lora_A" in name else 1) for name, value in tensors.items()}, use[0])
+    apply, copy, hand_over, real = _Weight.apply, Output.copy, Output._hand_over, baking.write_file
+
+    def moved(self: Output, source: Source, begin: int, end: int) -> None:
+        shift = 8 if end - begin > PAGE and begin > PAGE else 0
+        copy(self, source, begin - shift, end - shift)
+
+    def forgetful(self: Output) -> None:
+        before = self.used
+        hand_over(self)
+        if 0 < self.used < before:
+            self.buffers[0][: self.used] = bytes(self.used)
+
+    faults: dict[str, tuple[Any, str, Any]] = {
+        "left out": (_Weight, "apply", lambda self, block, first: None),
+        "weaker": (_Weight, "apply", lambda self, block, first: apply(self, block.mul_(0.999), first)),
+        "elsewhere": (_Weight, "apply", lambda self, block, first: apply(self, block, max(0, first - 1))),
+        "copied from elsewhere": (Output, "copy", moved),
+        "rest lost": (Output, "_hand_over", forgetful),
+    }
+
+    def faulty(*arguments: Any) -> list[int]:
+        with monkeypatch.context() as patch:
+            patch.setattr(*faults[wrong])
+            return real(*arguments)
+
+    monkeypatch.setattr(baking, "write_file", faulty)
+    if wrong == "rest lost":
+        monkeypatch.setattr(output, "DIRECT", 0)
+    with pytest.raises(ModelError, match="is not what was written"):
+        bake(model, [use], tmp_path / "baked.safetensors", dtype)
     assert not (tmp_path / "baked.safetensors").exists()
 
 
@@ -178,12 +236,128 @@ def test_an_existing_folder_is_replaced_at_once_and_only_when_asked(base: Path, 
     (out / "old").touch()
     with pytest.raises(SettingError, match="something already"):
         bake(base, [], out)
+    with pytest.raises(SettingError, match="without a model in it"):
+        bake(base, [], out, overwrite=True)
     assert (out / "old").exists()
+    (out / "model_index.json").touch()
     bake(base, [], out, overwrite=True)
     assert not (out / "old").exists() and (out / "model_index.json").is_file()
     assert list(tmp_path.iterdir()) == [out]
     with pytest.raises(SettingError, match="the base itself"):
         bake(out, [], out, overwrite=True)
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_folder_is_replaced_or_stays_whatever_fails(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool
+) -> None:
+    out = bake(base, [], tmp_path / "out")
+    (out / "mark").touch()
+    if not exchange:
+        monkeypatch.setattr(staging, "_exchange", lambda one, other: False)
+    real = Path.replace
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name == out.name and Path(target) == out and self != out:
+            raise OSError(errno.EIO, "the disk failed")
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", failing)
+        if exchange:
+            bake(base, [], out, overwrite=True)
+            assert not (out / "mark").exists()
+        else:
+            with pytest.raises(ModelError, match="the disk failed"):
+                bake(base, [], out, overwrite=True)
+            assert (out / "mark").exists() and (out / "model_index.json").is_file()
+    bake(base, [], out, overwrite=True)
+    assert not (out / "mark").exists() and list(tmp_path.iterdir()) == [out]
+
+
+KILLED = """
+import os, signal, sys
+from loragraph.diffusion.lora import bake as baking
+def die(*anything, **more): os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[3] == "writing":
+    baking.bake(sys.argv[1], [], sys.argv[2], on_progress=die, overwrite=True)
+baking.staging.shutil.rmtree = die
+if sys.argv[3] == "between two names":
+    baking.staging._exchange = lambda one, other: False
+    real, count = type(baking.staging.Path()).replace, []
+    def replace(self, target):
+        count.append(target)
+        if len(count) == 2: die()
+        return real(self, target)
+    type(baking.staging.Path()).replace = replace
+baking.bake(sys.argv[1], [], sys.argv[2], overwrite=True)
+"""
+
+
+@pytest.mark.parametrize("when", ["writing", "between two names", "cleaning up"])
+def test_what_a_killed_bake_leaves_goes_with_the_next_one(base: Path, tmp_path: Path, when: str) -> None:
+    out = bake(base, [], tmp_path / "out")
+    (out / "mark").touch()
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(base), str(out), when], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.glob(".out.*.tmp"))) == 1
+    if when == "between two names":  # the one moment in which there is none, where names cannot be exchanged
+        assert not out.exists()
+        staging.clear_debris(out)
+    assert (out / "model_index.json").is_file() and (out / "mark").exists() == (when != "cleaning up")
+    staging.clear_debris(out)
+    assert list(tmp_path.iterdir()) == [out] and (out / "model_index.json").is_file()
+
+
+def test_what_another_bake_is_making_stays(tmp_path: Path) -> None:
+    with staging.staged(tmp_path / "out", folder=True, need=1) as made:
+        (made / "file").touch()
+        staging.clear_debris(tmp_path / "out")
+        assert (made / "file").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["file"]
+
+
+def test_nothing_that_is_read_is_replaced(base: Path, model: Path, use: tuple[str, str, float], tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(base, models / "flux")
+    (models / "config.json").touch()
+    for source, out, said in (
+        (models / "flux", models / "flux" / "new", "within the base"),
+        (models / "flux", models, "would be replaced with it"),
+        (model, model, "the base itself"),
+        (model, Path(use[0]), "would be replaced with it"),
+    ):
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+        with pytest.raises(SettingError, match=said):
+            bake(source, [use] if source == model else [], out, overwrite=True)
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_folders_that_were_made_for_it_go_when_it_fails(
+    model: Path, use: tuple[str, str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bake(model, [use], tmp_path / "new" / "er" / "baked.safetensors", on_progress=stop)
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(SettingError, match=r"cannot be written there: .*\. Choose another place"):
+        bake(model, [use], model / "baked.safetensors")
+
+
+def test_a_base_that_is_written_to_meanwhile_is_noticed(
+    model: Path, use: tuple[str, str, float], tmp_path: Path
+) -> None:
+    def write(done: int, total: int) -> None:
+        with model.open("r+b") as file:
+            file.seek(-8, os.SEEK_END)
+            file.write(b"\x00" * 8)
+        os.utime(model, ns=(1, done))
+
+    with pytest.raises(ModelError, match=r"was changed while it was read\. Bake again"):
+        bake(model, [use], tmp_path / "baked.safetensors", on_progress=write)
+    assert not (tmp_path / "baked.safetensors").exists()
 
 
 def test_values_that_are_no_numbers_are_refused(model: Path, use: tuple[str, str, float], tmp_path: Path) -> None:

@@ -133,6 +133,19 @@ def test_a_single_file_may_have_the_names_of_diffusers(base: Path, tmp_path: Pat
         assert (opened.family, opened.shapes()) == ("flux", folder.shapes())
 
 
+def test_cogvideox_may_have_the_names_of_comfyui(tmp_path: Path) -> None:
+    tensors = {
+        f"diffusion_model.blocks.{number}.{name}.weight": numbered(4, 4)
+        for number in range(2)
+        for name in ("q", "k", "v", "attn_out", "ff_proj", "ff_out", "norm1.linear")
+    }
+    save_file(tensors, tmp_path / "video.safetensors")
+    opened = Checkpoint.open(tmp_path / "video.safetensors")
+    assert (opened.family, opened.unnamed) == ("cogvideox", ())
+    (place,) = opened.places("transformer.transformer_blocks.1.attn1.to_k.weight")
+    assert place.key == "diffusion_model.blocks.1.k.weight"
+
+
 def test_an_unknown_parameter_is_an_error_with_the_nearest(base: Path) -> None:
     with pytest.raises(ModelError, match=r'Did you mean "transformer\.proj_out\.weight"'):
         Checkpoint.open(base).places("transformer.proj_uot.weight")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from loragraph.diffusion.errors import LoraMismatch, SettingError
 from loragraph.diffusion.lora.delta import Delta, Full, Hadamard, Kronecker, LowRank
-from loragraph.diffusion.lora.merge import merge
+from loragraph.diffusion.lora.merge import METHODS, merge
 from loragraph.diffusion.lora.model import Change, Lora, Magnitude
 
 Weighted = list[tuple[Lora, float]]
@@ -291,6 +291,26 @@ def test_nothing_to_combine_is_refused() -> None:
         merge([(lora(0, 2, 2.0), math.nan)])
     with pytest.raises(SettingError, match=r"strengths = \[0\.0, 1\.0\]: nothing is left"):
         merge([(lora(0, 2, 2.0), 0.0), (lora(1, 2, 2.0), 1.0)], blocks=["", "unet=0"])
+
+
+@pytest.mark.parametrize("strength", [1e30, 1e300])
+@pytest.mark.parametrize("method", METHODS)
+def test_strengths_that_overflow_are_refused(method: str, strength: float) -> None:
+    loud = Lora({"unet.a": Change(LowRank(numbers(0, 2, 6), 1e12 * numbers(1, 8, 2), 2.0))})
+    with pytest.raises(SettingError, match=r"strengths = \[.*: unet\.a would change by more than fp32 can hold"):
+        merge([(loud, strength), (loud, strength)], method, density=1.0)
+
+
+def test_progress_counts_modules_and_may_stop_it() -> None:
+    seen: list[tuple[int, int]] = []
+    merge(THREE, on_progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        merge(THREE, on_progress=stop)
 
 
 def test_what_was_said_of_the_sources_is_said_again() -> None:

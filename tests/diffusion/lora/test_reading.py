@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from torch import Tensor
 from loragraph.diffusion.errors import LoraFileError, SettingError
 from loragraph.diffusion.lora import reading
 from loragraph.diffusion.lora.delta import LowRank
-from loragraph.tests.diffusion.lora.made import COMFY, KOHYA, PEFT, Sheet, assert_reads_as, peft_header
+from loragraph.tests.diffusion.lora.made import COMFY, KOHYA, PEFT, Sheet, assert_close, assert_reads_as, peft_header
 
 D = 16
 TO_Q = "transformer.transformer_blocks.0.attn.to_q"
@@ -206,6 +208,55 @@ def test_the_user_s_alpha_wins_and_is_said(tmp_path: Path) -> None:
     assert_reads_as(reading.load(path, alpha=8.0), {TO_Q: sheet.expected[TO_Q] * 8})
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32])
+def test_an_alpha_may_be_a_whole_number(dtype: torch.dtype, tmp_path: Path) -> None:
+    sheet = plain()
+    sheet.tensors[f"{TO_Q}.alpha"] = torch.tensor(2, dtype=dtype)
+    path = sheet.write(tmp_path / "one.safetensors")
+    assert reading.inspect(path).items[TO_Q].alpha == 2.0
+    assert_close(reading.load(path).changes[TO_Q].delta.dense(), sheet.expected[TO_Q] / 2)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+@pytest.mark.parametrize("alpha", [0.015625, 0.75, 8.0, -448.0])
+def test_an_alpha_in_quarter_precision(dtype: torch.dtype, alpha: float, tmp_path: Path) -> None:
+    sheet = plain()
+    stored = torch.tensor(alpha).to(dtype)
+    sheet.tensors[f"{TO_Q}.alpha"] = stored
+    assert reading.inspect(sheet.write(tmp_path / "one.safetensors")).items[TO_Q].alpha == stored.float().item()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_alpha_beyond_all_scales_is_damage_and_none_at_all_is_told(dtype: torch.dtype, tmp_path: Path) -> None:
+    sheet = plain()
+    sheet.tensors[f"{TO_Q}.alpha"] = torch.tensor(1e30, dtype=dtype)
+    assert "which is no scale" in refused(sheet, tmp_path)
+    sheet.tensors[f"{TO_Q}.alpha"] = torch.tensor(0.0, dtype=dtype)
+    assert any("Alpha is 0" in warning for warning in reading.load(sheet.write(tmp_path / "two.safetensors")).warnings)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(.*)*X", "(a|a)*$", ".*.*.*.*.*.*.*.*.*.*.*.*X", "((((.*)*)*)*)*X", "(.{1,9}){900}X"]
+)
+def test_a_pattern_that_would_run_for_ever_does_not(pattern: str, tmp_path: Path) -> None:
+    sheet = plain(
+        lora_adapter_metadata=json.dumps(
+            {"transformer.lora_alpha": 2, "transformer.alpha_pattern": {pattern: 8, r"attn\.to_q": 1}}
+        )
+    )
+    items = reading.inspect(sheet.write(tmp_path / "one.safetensors")).items
+    assert (items[TO_Q].alpha, items[PROJ].alpha) == (1.0, 2.0)
+
+
+def test_patterns_may_speak_of_the_names_in_the_file(tmp_path: Path) -> None:
+    sheet, out = Sheet(PEFT), TO_Q.replace("to_q", "to_out.0")
+    sheet.pair("base_model.model.double_blocks.0.img_attn.proj", out, (D, D))
+    (tmp_path / "adapter_config.json").write_text(
+        json.dumps({"r": 4, "lora_alpha": 4, "alpha_pattern": {"double_blocks.0.img_attn.proj": 1}})
+    )
+    assert reading.inspect(sheet.write(tmp_path / "one.safetensors")).items[out].scale == 0.25
+
+
 @pytest.mark.parametrize("alpha", [0.0, -1.0, math.nan, math.inf])
 def test_an_alpha_that_is_none_is_refused_by_name(alpha: float, tmp_path: Path) -> None:
     path = plain().write(tmp_path / "one.safetensors")
@@ -240,7 +291,7 @@ def test_an_alpha_that_is_no_number_is_damage(value: float, tmp_path: Path) -> N
     assert "is damaged: the alpha of" in refused(sheet, tmp_path)
 
 
-@pytest.mark.parametrize("tensor", [torch.ones(2), torch.tensor(3, dtype=torch.int64)])
+@pytest.mark.parametrize("tensor", [torch.ones(2), torch.tensor(3, dtype=torch.uint8)])
 def test_an_alpha_that_is_several_numbers_is_damage(tensor: Tensor, tmp_path: Path) -> None:
     sheet = plain()
     sheet.tensors[f"{TO_Q}.alpha"] = tensor
@@ -494,3 +545,56 @@ def test_a_file_at_an_odd_offset_is_read_all_the_same(tmp_path: Path) -> None:
         (length + 1).to_bytes(8, "little") + raw[8 : 8 + length] + b" " + raw[8 + length :]
     )
     assert_reads_as(reading.load(tmp_path / "odd.safetensors"), sheet.expected)
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, other = plain().write(tmp_path / "one.safetensors"), plain().write(tmp_path / "two.safetensors")
+    make = reading.make_plan
+
+    def replaced(*arguments: Any) -> Any:
+        os.replace(other, path)  # of the same length, so that nothing else would tell
+        return make(*arguments)
+
+    monkeypatch.setattr(reading, "make_plan", replaced)
+    with pytest.raises(LoraFileError, match="was changed while it was read"):
+        reading.load(path)
+
+
+# Models that are not known
+
+
+@pytest.mark.parametrize(
+    ("modules", "words"),
+    [
+        ({"diffusion_model.double_stream_modulation_img.lin": (6 * D, D)}, "FLUX.2"),
+        ({"diffusion_model.single_blocks.47.linear2": (D, 5 * D)}, "FLUX.2 or HunyuanVideo"),
+        ({"diffusion_model.single_blocks.3.linear1": (9 * D, D)}, "FLUX.2"),
+        ({"diffusion_model.double_blocks.0.img_mlp.2": (D, 3 * D)}, "FLUX.2"),
+        ({"lora_unet_double_blocks_0_img_mlp_fc1": (4 * D, D)}, "HunyuanVideo"),
+        ({"diffusion_model.double_blocks.0.img_attn_qkv": (3 * D, D)}, "HunyuanVideo"),
+        ({"lora_unet_double_blocks_19_img_attn_proj": (D, D)}, "FLUX.2 or HunyuanVideo"),
+        ({"diffusion_model.distilled_guidance_layer.in_proj": (D, D)}, "Chroma"),
+    ],
+)
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_model_with_flux_s_names_is_not_taken_for_it(
+    modules: dict[str, tuple[int, int]], words: str, partial: bool, tmp_path: Path
+) -> None:
+    sheet = Sheet(KOHYA, alpha=2.0)
+    flat = next(iter(modules)).startswith("lora_unet_")
+    known = "lora_unet_double_blocks_0_img_mod_lin" if flat else "diffusion_model.double_blocks.0.img_mod.lin"
+    sheet.pair(known, "", (6 * D, D))
+    for name, shape in modules.items():
+        sheet.pair(name, "", shape)
+    said = refused(sheet, tmp_path, partial)
+    assert words in said
+    assert "not known here" in said
+
+
+def test_diffusers_names_of_another_model_are_read_but_its_family_is_not_guessed(tmp_path: Path) -> None:
+    sheet = plain()
+    refiner = "transformer.context_embedder.token_refiner.refiner_blocks.0.attn.to_q"
+    sheet.pair(refiner, refiner, (D, D))
+    info = reading.inspect(sheet.write(tmp_path / "one.safetensors"))
+    assert info.family == ""
+    assert any("made for HunyuanVideo" in warning for warning in info.warnings)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -137,3 +139,50 @@ def test_one_number_is_read_from_its_few_bytes(tmp_path: Path) -> None:
             assert header.scalar(file, "a", tensors["a"]) == -1.5
             with pytest.raises(ValueError, match="b is not one number"):
                 header.scalar(file, "b", tensors["b"])
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    assert "a pipe or a device" in refused(tmp_path / "pipe.safetensors")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b", "a" * 5000])
+def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
+    with pytest.raises(LoraFileError, match="cannot be read"):
+        reading.inspect(name)
+
+
+def test_a_name_that_is_twice_among_many_is_found_at_once(tmp_path: Path) -> None:
+    entry = b':{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+    header = b"{" + b",".join(b'"t%d"' % (number % 49_999) + entry for number in range(50_000)) + b"}"
+    (tmp_path / "one.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    assert "t0 is there twice" in refused(tmp_path / "one.safetensors")
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "²"])
+@pytest.mark.parametrize("name", ["transformer.transformer_blocks.{}.attn.to_q.lora_A.weight", "layers.{}.matrix_A.{}"])
+def test_numbers_that_are_none_are_no_traceback(name: str, digits: str, tmp_path: Path) -> None:
+    key = name.replace("{}", digits)
+    path = tmp_path / "one.safetensors"
+    save_file({key: torch.ones(1, 1), key.replace("_A", "_B"): torch.ones(1, 1)}, path)
+    with contextlib.suppress(LoraFileError):
+        assert reading.inspect(path).rank == 1
+
+
+@pytest.mark.parametrize("where", ["name", "text"])
+def test_half_a_character_is_damage_and_a_whole_one_is_not(where: str, tmp_path: Path) -> None:
+    entry = {"dtype": "F32", "shape": [1, 1]}
+    for text, sound in (("\ud83d", False), ("\U0001f600", True)):
+        described = {
+            "__metadata__": {"title": text if where == "text" else ""},
+            f"{KEY}.lora_A.weight": {**entry, "data_offsets": [0, 4]},
+            f"{KEY}.lora_B.weight": {**entry, "data_offsets": [4, 8]},
+            f"{text if where == 'name' else 'x'}.unknown": {"dtype": "F32", "shape": [], "data_offsets": [8, 12]},
+        }
+        raw = json.dumps(described).encode()
+        path = tmp_path / "one.safetensors"
+        path.write_bytes(struct.pack("<Q", len(raw)) + raw + bytes(12))
+        if sound:
+            assert len(reading.inspect(path, partial=True).unmatched) == 1
+        else:
+            assert "corrupt header" in refused(path)

@@ -168,6 +168,16 @@ def test_tensors_keep_their_precision(dtype: torch.dtype) -> None:
     assert far(wide.dense(), delta.dense()) < 1e-6
 
 
+@pytest.mark.parametrize("alpha", [8e-5, 8.0, 8e5])
+def test_small_and_large_changes_fit_into_half_precision(alpha: float) -> None:
+    """With all of S in B, a small change would be left with a handful of subnormal numbers."""
+    delta = LowRank(numbers(1, 8, 400).half() * 0.02, numbers(2, 300, 8).half() * 0.02, alpha)
+    smaller = resize(one(delta), rank=7).lora.changes["unet.a"].delta
+    assert isinstance(smaller, LowRank) and smaller.up.dtype == torch.float16
+    left, values, right = torch.linalg.svd(delta.dense(torch.float64), full_matrices=False)
+    assert far(smaller.dense(), (left[:, :7] * values[:7]) @ right[:7]) < 1e-3
+
+
 @pytest.mark.parametrize("form", ["full", "lokr"])
 @pytest.mark.parametrize("rule", [{"rank": 20}, {"sv_fro": 0.9}, {"sv_ratio": 8.0}, {"sv_cumulative": 0.7}])
 def test_large_changes_are_cut_as_the_dense_singular_values_say(form: str, rule: dict[str, Any]) -> None:
