@@ -134,8 +134,9 @@ def run_ours(subject: Subject, files: list[Path], rounds: int) -> dict[str, floa
 
     def load(path: Path = files[0]) -> str:
         name = next(names)
-        info = fits.check_shapes(str(path), reading.inspect(path), adapters.shapes(), "the model")
-        adapters.attach(name, reading.load(path), info.items)
+        opened = reading.open_file(path)
+        info = fits.check_shapes(str(path), opened.info, adapters.shapes(), "the model")
+        adapters.attach(name, opened.load(), info.items)
         adapters.set_strengths({name: 1.0})
         return name
 

@@ -2,7 +2,7 @@
 
 Each command is the code of the node of the same name (`diffusion.lora.jobs`). Results go to standard output; what was
 guessed or left out, and progress, go to standard error. A file that exists is only replaced with --force, and whatever
-happens, there is never half a file.
+happens, there is never half a file. A LoRA may be named by the folder that PEFT or diffusers saved it in.
 """
 
 from pathlib import Path
@@ -10,14 +10,16 @@ from typing import Annotated
 
 import typer
 
-from .common import AsJson, complain
-from .lora_doing import blocks_of, careful, free, progress, sources_of, told
+from .common import WRONG, AsJson, complain
+from .lora_arguments import blocks_of, free, free_model, lora_file, model_of, sources_of
+from .lora_doing import careful, progress, told
 from .lora_options import (
     Alpha,
     Blocks,
     Cumulative,
     Dialect,
     Dtype,
+    ExtractedRank,
     File,
     Force,
     Frobenius,
@@ -43,7 +45,9 @@ def inspect(
     alpha: Alpha = None,
     json_: AsJson = False,
     modules: Annotated[bool, typer.Option("--modules", help="List every module.")] = False,
-    norms: Annotated[bool, typer.Option("--norms", help="Read the weights, too: norms and singular values.")] = False,
+    norms: Annotated[
+        bool, typer.Option("--norms", help="Read the weights, too: norms, singular values, damage.")
+    ] = False,
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="PNG", help="Draw its norms, ranks and spectrum.")
     ] = None,
@@ -53,6 +57,7 @@ def inspect(
         from ..diffusion.lora.jobs import inspect_file
         from . import lora_tables as tables
 
+        file = lora_file(file)
         found = inspect_file(file, alpha=alpha)
         weights = None
         if norms or picture is not None:
@@ -87,7 +92,7 @@ def convert(
         free(out, force)
         from ..diffusion.lora.jobs import convert_file
 
-        told(convert_file(file, out, to.value, alpha=alpha, partial=allow_partial, rank=rank))
+        told(convert_file(lora_file(file), out, to.value, alpha=alpha, partial=allow_partial, rank=rank))
 
 
 @app.command()
@@ -99,11 +104,12 @@ def merge(
     ),
     rank: Rank = None,
     density: Annotated[
-        float, typer.Option("--density", help="The share of entries that ties, dare and magnitude keep.")
+        float, typer.Option("--density", help="The share of entries that the methods but concat and svd keep, 0 to 1.")
     ] = 0.5,
     seed: Seed = 0,
     normalize: Annotated[
-        bool, typer.Option("--normalize", help="Divide by the strengths of those that agree (ties, dare_ties).")
+        bool,
+        typer.Option("--normalize", help="Divide by the sum of the strengths, each without its sign, that take part."),
     ] = False,
     blocks: Blocks = None,
     to: Dialect = None,
@@ -145,12 +151,15 @@ def resize(
 ) -> None:
     """Lower the rank: a fixed one, or for each module what a share of its strength needs (--rank then caps it)."""
     with careful():
+        if rank is None and sv_ratio is None and sv_cumulative is None and sv_fro is None:
+            complain("Say how much to keep: --rank, --sv-ratio, --sv-cumulative or --sv-fro.")
+            raise typer.Exit(WRONG)
         free(out, force)
         from ..diffusion.lora.jobs import resize_file
 
         with progress("resizing", "modules") as advance:
             written = resize_file(
-                file,
+                lora_file(file),
                 out,
                 rank=rank,
                 sv_ratio=sv_ratio,
@@ -166,12 +175,15 @@ def resize(
 
 @app.command()
 def extract(
-    original: Annotated[Path, typer.Argument(metavar="ORIGINAL", help="A checkpoint.", show_default=False)],
-    tuned: Annotated[
-        Path, typer.Argument(metavar="TUNED", help="The same model, trained further.", show_default=False)
+    original: Annotated[
+        str,
+        typer.Argument(
+            metavar="ORIGINAL", help="A checkpoint: a folder, a file, or embedded:NAME.", show_default=False
+        ),
     ],
+    tuned: Annotated[str, typer.Argument(metavar="TUNED", help="The same model, trained further.", show_default=False)],
     out: Out,
-    rank: Rank = None,
+    rank: ExtractedRank = None,
     sv_ratio: Ratio = None,
     sv_cumulative: Cumulative = None,
     sv_fro: Frobenius = None,
@@ -188,13 +200,16 @@ def extract(
 ) -> None:
     """Take what a training changed in a model out of it, as a LoRA."""
     with careful():
-        free(out, force)
+        before, after = model_of(original), model_of(tuned)
+        free(out, force, kept=(before, after))
         from ..diffusion.lora.jobs import extract_file
 
+        if rank is None and sv_ratio is None and sv_cumulative is None and sv_fro is None:
+            rank = 32  # as ExtractLoRA has it
         with progress("extracting", "parameters") as advance:
             written = extract_file(
-                original,
-                tuned,
+                before,
+                after,
                 out,
                 rank=rank,
                 sv_ratio=sv_ratio,
@@ -224,18 +239,20 @@ def compare(
         from ..diffusion.lora.jobs import compare_files
         from . import lora_tables as tables
 
-        found = compare_files(first, second, partial=allow_partial)
+        found = compare_files(lora_file(first), lora_file(second), partial=allow_partial)
         if json_:
-            tables.print_json(found.as_json())
+            tables.print_json({"a": str(first), "b": str(second), **found.as_json()})
         else:
-            tables.show_comparison(found, first.name, second.name, modules=modules)
+            tables.show_comparison(found, str(first), str(second), modules=modules)
 
 
 @app.command()
 def bake(
     base: Annotated[
-        Path,
-        typer.Argument(metavar="BASE", help="A pipeline's folder, or a checkpoint's file.", show_default=False),
+        str,
+        typer.Argument(
+            metavar="BASE", help="A pipeline's folder, a checkpoint's file, or embedded:NAME.", show_default=False
+        ),
     ],
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="The folder or file to write, as BASE is one.", show_default=False)
@@ -250,12 +267,13 @@ def bake(
 ) -> None:
     """Add LoRAs to the weights of a saved model: `bake BASE OUT A.safetensors:1.0`."""
     with careful():
-        free(out, force, folder=True)
+        place = model_of(base)
+        free_model(out, force, place)
         from ..diffusion.lora.jobs import bake_file
 
         with progress("baking", "MiB", 1 << 20) as advance:
             path = bake_file(
-                base,
+                place,
                 out,
                 sources_of(loras, allow_partial),
                 dtype=dtype.value if dtype else None,
@@ -264,4 +282,4 @@ def bake(
                 on_progress=advance,
                 on_warning=lambda said: complain(f"note: {said}"),
             )
-        print(f"{path}: {base.name} with {', '.join(loras)} in its weights")
+        print(f"{path}: {base} with {', '.join(loras)} in its weights")

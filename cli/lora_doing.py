@@ -1,12 +1,10 @@
-"""How the commands of `loragraph lora` begin, go on and end: their arguments read, progress, errors, interrupts."""
+"""How the commands of `loragraph lora` go on and end: progress, what is said, errors, interrupts."""
 
-import math
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -15,47 +13,7 @@ import typer
 from .common import CANCELLED, FAILED, WRONG, complain
 
 if TYPE_CHECKING:
-    from ..diffusion.lora.jobs import Source, Written
-
-
-def parse_source(text: str) -> tuple[str, float]:
-    """Return (path, strength) of "path:number", the number being after the last colon; else the text and 1.
-
-    A file that is called so, colon and number included, is meant itself where there is none without them.
-    """
-    path, colon, number = text.rpartition(":")
-    try:
-        strength = float(number) if colon and path else math.nan
-    except ValueError:
-        strength = math.nan
-    if not math.isfinite(strength) or (Path(text).exists() and not Path(path).exists()):
-        return text, 1.0
-    return path, strength
-
-
-def sources_of(texts: list[str], partial: bool) -> "list[Source]":
-    """Return what the arguments LORA[:STRENGTH] name."""
-    from ..diffusion.lora.jobs import Source
-
-    return [Source(path, strength, partial=partial) for path, strength in map(parse_source, texts)]
-
-
-def blocks_of(texts: list[str] | None) -> str | list[str]:
-    """Return one text for all LoRAs, or one for each."""
-    return "" if not texts else texts[0] if len(texts) == 1 else texts
-
-
-def free(out: Path, force: bool, folder: bool = False) -> None:
-    """End the command if there is something at `out` that was not to be replaced, or (unless `folder`) cannot be."""
-    if not out.exists() or (force and (folder or out.is_file())):
-        return
-    remedy = (
-        "choose another name"
-        if force or (out.is_dir() and not folder)
-        else "choose another name, or add --force to replace it"
-    )
-    complain(f"{out} exists already; {remedy}.")
-    raise typer.Exit(WRONG)
+    from ..diffusion.lora.jobs import Written
 
 
 def told(written: "Written") -> None:
@@ -77,9 +35,12 @@ def careful() -> Iterator[None]:
     with _interruptible():
         try:
             yield
+            sys.stdout.flush()
         except DiffusionError as error:
             complain(error)
             raise typer.Exit(WRONG) from error
+        except BrokenPipeError:
+            raise  # who read the output has seen enough: typer ends the process without a word
         except OSError as error:
             complain(f"{error.filename or 'the file'}: {error.strerror or error}")
             raise typer.Exit(FAILED) from error

@@ -50,6 +50,15 @@ Alpha = Annotated[
 ]
 Partial = Annotated[bool, typer.Option("--allow-partial", help="Leave out keys that are not understood.")]
 Rank = Annotated[int | None, typer.Option("--rank", min=1, help="The highest rank of a module.", show_default=False)]
+ExtractedRank = Annotated[
+    int | None,
+    typer.Option(
+        "--rank",
+        min=1,
+        help="The highest rank of a module (else 32, or what another rule asks for).",
+        show_default=False,
+    ),
+]
 Ratio = Annotated[
     float | None,
     typer.Option("--sv-ratio", help="Keep singular values above the largest one / this.", show_default=False),

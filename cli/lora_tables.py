@@ -15,6 +15,7 @@ from .common import printable
 
 if TYPE_CHECKING:
     from ..diffusion.lora.compare import Comparison
+    from ..diffusion.lora.info import LoraInfo
     from ..diffusion.lora.jobs import Inspection
     from ..diffusion.lora.lineage import Lineage
     from ..diffusion.lora.model import Lora
@@ -23,6 +24,12 @@ LONGEST = 100
 """So many characters of a text in a header are shown; the JSON has them all."""
 SHOWN = 10
 """So many keys without a meaning are listed."""
+WIDE = 300
+"""Columns of what is no terminal."""
+GAP = 2
+"""Blanks between the columns of a table."""
+SHORTEST = 12
+"""So much of a module's name is shown at least."""
 ALPHA_FROM = {
     "tensor": "its .alpha tensors",
     "lora_adapter_metadata": "lora_adapter_metadata in its header",
@@ -36,8 +43,8 @@ ALPHA_FROM = {
 
 
 def _console() -> Console:
-    """As wide as the terminal; in a file or a pipe nothing is wrapped."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 300)
+    """As wide as the terminal; in a file or a pipe nothing is wrapped or shortened."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
 def print_json(data: Any) -> None:
@@ -79,6 +86,10 @@ def show(found: "Inspection", weights: "Lora | None" = None, modules: bool = Fal
         ("alpha", _span(item.alpha for item in info.items.values() if item.alpha_from)),
         ("scale", _span(info.scales)),
         ("alpha from", ", ".join(ALPHA_FROM.get(source, source) for source in sources)),
+        (
+            "weights",
+            "not read, only the header; --norms looks for damage, too" if weights is None else "all read, sound",
+        ),
     ):
         facts.add_row(name, Text(printable(value or "-")))
     console.print(facts)
@@ -87,7 +98,7 @@ def show(found: "Inspection", weights: "Lora | None" = None, modules: bool = Fal
         for line in _lineage(found.lineage):
             console.print(Text(f"  {printable(line)}"))
     _show_metadata(console, info.metadata)
-    _list(console, "notes", info.warnings)
+    _list(console, "notes", [said for said in info.warnings if said not in _about_unmatched(info)])
     _list(console, f"{len(info.unmatched)} keys without a meaning", info.unmatched, "yellow")
     if modules:
         rows = [
@@ -117,7 +128,7 @@ def _show_report(console: Console, weights: "Lora") -> None:
     from ..diffusion.lora.report import blocks, table
 
     rows = table(weights)
-    titles = ("module", "norm", "largest value", "stable rank", "effective rank", "95 % in rank")
+    titles = ("module", "norm", "largest\nvalue", "stable\nrank", "effective\nrank", "95 %\nin rank")
     values = [
         (row.module, row.norm, row.spectral, row.stable_rank, row.effective_rank or "-", row.energy_rank)
         for row in rows
@@ -131,35 +142,61 @@ def show_comparison(found: "Comparison", first: str, second: str, modules: bool 
     console = _console()
     facts = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     facts.add_column(style="bold", no_wrap=True)
-    facts.add_column()
+    facts.add_column(overflow="fold")
+    apart = "; what only one has counts as well" if found.only_a or found.only_b else ""
     for name, value in (
         ("A", first),
         ("B", second),
         ("shared modules", f"{len(found.modules)}; only in A {len(found.only_a)}, only in B {len(found.only_b)}"),
-        ("cosine", f"{found.cosine:+.3f}  (1: the same direction, 0: unrelated, -1: opposite)"),
+        ("cosine", f"{found.cosine:+.3f}  (1: the same direction, 0: unrelated, -1: opposite{apart})"),
         ("outputs shared", f"{found.outputs:.3f}  (by chance {found.chance_outputs:.3f})"),
         ("inputs shared", f"{found.inputs:.3f}  (by chance {found.chance_inputs:.3f})"),
         ("norms", f"{found.norm_a:.4g} and {found.norm_b:.4g}, ratio {found.ratio:.3g}"),
     ):
-        facts.add_row(name, Text(value))
+        facts.add_row(name, Text(printable(value)))
     console.print(facts)
+    _list(console, "notes", found.notes)
     if modules:
+        titles = ("module", "rank\nA", "rank\nB", "cosine", "outputs", "by\nchance", "inputs", "by\nchance", "ratio")
         rows = [
-            (name, one.rank_a, one.rank_b, f"{one.cosine:+.3f}", f"{one.outputs:.3f}", f"{one.inputs:.3f}",
-             f"{one.ratio:.3g}")
+            (
+                name, one.rank_a, one.rank_b, f"{one.cosine:+.3f}", f"{one.outputs:.3f}", f"{one.chance_outputs:.3f}",
+                f"{one.inputs:.3f}", f"{one.chance_inputs:.3f}", f"{one.ratio:.3g}",
+            )
             for name, one in found.modules.items()
         ]  # fmt: skip
-        _print_table(console, ("module", "rank A", "rank B", "cosine", "outputs", "inputs", "ratio"), rows)
+        _print_table(console, titles, rows)
 
 
 def _print_table(console: Console, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for place, title in enumerate(titles):
-        table.add_column(title, justify="left" if place == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(f"{cell:.4g}" if isinstance(cell, float) else printable(cell)) for cell in row))
+    """Print rows below titles. Where the terminal is too narrow, titles break at their "\\n", and then the names in the
+    first column lose their beginnings, which most of them share."""
+    cells = [[f"{cell:.4g}" if isinstance(cell, float) else printable(cell) for cell in row] for row in rows]
+    heads = [title.replace("\n", " ") for title in titles]
+    if _width(heads, cells) > console.width:
+        heads = list(titles)
+    room = max(SHORTEST, console.width - _width(["", *heads[1:]], [["", *row[1:]] for row in cells]))
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for place, title in enumerate(heads):
+        table.add_column(title, justify="left" if place == 0 else "right", overflow="fold", vertical="bottom")
+    for name, *others in cells:
+        table.add_row(Text(name if len(name) <= room else f"…{name[1 - room :]}"), *map(Text, others))
     console.print()
     console.print(table)
+
+
+def _width(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
+    """How many columns of the terminal a table takes."""
+    total = 0
+    for place, head in enumerate(heads):
+        lengths = [len(line) for line in head.split("\n")] + [len(row[place]) for row in cells]
+        total += max(lengths) + (GAP if place else 0)
+    return total
+
+
+def _about_unmatched(info: "LoraInfo") -> set[str]:
+    """The notes on the keys without a meaning, which are listed by themselves."""
+    return {said for said in info.warnings if info.unmatched and f"{len(info.unmatched):,} keys were left out" in said}
 
 
 def _list(console: Console, title: str, lines: Sequence[str], style: str = "") -> None:

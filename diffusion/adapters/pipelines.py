@@ -117,13 +117,12 @@ def attach(engine: Adapters, use: Use, pipeline: Any) -> None:
     Raises:
         LoraFileError, LoraMismatch
     """
-    info = reading.inspect(use.path, alpha=use.alpha, partial=use.partial)
+    opened = reading.open_file(use.path, alpha=use.alpha, partial=use.partial)
     base = type(model_of(pipeline)).__name__
     info = fits.check_shapes(
-        use.path, info, engine.shapes(), base, base_family=families.of(pipeline).name, partial=use.partial
+        use.path, opened.info, engine.shapes(), base, base_family=families.of(pipeline).name, partial=use.partial
     )
-    lora = reading.load(use.path, alpha=use.alpha, partial=use.partial)
     try:
-        engine.attach(use.name, lora, info.items)
+        engine.attach(use.name, opened.load(), info.items)
     except LoraMismatch as error:
         raise LoraMismatch(f"The LoRA {use.path} does not fit the base {base}. {error}") from error

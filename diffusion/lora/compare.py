@@ -65,7 +65,8 @@ class Alike:
 @dataclass(frozen=True)
 class Comparison:
     """modules: those that both change. only_a, only_b: the others. inputs, outputs: means over the shared modules (with
-    `chance_…` likewise). cosine, norm_a, norm_b: of each LoRA as one vector, modules it does not have being zeros."""
+    `chance_…` likewise). cosine, norm_a, norm_b: of each LoRA as one vector, modules it does not have being zeros.
+    notes: sentences on what of the two was not compared."""
 
     modules: dict[str, Alike]
     only_a: tuple[str, ...]
@@ -77,6 +78,7 @@ class Comparison:
     cosine: float
     norm_a: float
     norm_b: float
+    notes: tuple[str, ...] = ()
 
     @property
     def ratio(self) -> float:
@@ -117,7 +119,25 @@ def compare(a: Lora, b: Lora, on_progress: OnProgress | None = None) -> Comparis
         for name in ("inputs", "outputs", "chance_inputs", "chance_outputs")
     }
     cosine = product / (norm_a * norm_b) if norm_a * norm_b > 0 else 0.0
-    return Comparison(modules, only_a, only_b, **means, cosine=cosine, norm_a=norm_a, norm_b=norm_b)
+    notes = (*_left_out("A", a), *_left_out("B", b))
+    return Comparison(modules, only_a, only_b, **means, cosine=cosine, norm_a=norm_a, norm_b=norm_b, notes=notes)
+
+
+def _left_out(name: str, lora: Lora) -> list[str]:
+    """What a LoRA has beside the changes of weights, in sentences."""
+    changes = lora.changes.values()
+    doras = sum(change.magnitude is not None for change in changes)
+    biases = sum(change.bias is not None for change in changes)
+    replaced = sum(change.set_weight is not None for change in changes)
+    said = []
+    if doras:
+        said.append(
+            f"{name} is a DoRA in {doras} modules: their B A is compared, without the magnitudes, whose effect depends "
+            "on the base."
+        )
+    if biases or replaced:
+        said.append(f"{name} also changes {biases} biases and replaces {replaced} weights, which are not compared.")
+    return said
 
 
 def _deltas(lora: Lora) -> dict[str, Delta]:

@@ -111,6 +111,19 @@ class Sheet:
         )
         return self.measure(text, size)
 
+    def upright(self, x: float, y: float, text: str, size: float = 13, colour: str = INK) -> None:
+        """Write one line that is read from below and ends at height y, its middle at x."""
+        font = _font(size * FINER)
+        text = legible(text)
+        right = font.getbbox(text, anchor="lm")[2]
+        # as high as any letters are, so that lines beside each other stand alike
+        high = math.ceil(size * FINER / 2) + 2
+        mask = Image.new("L", (math.ceil(right) + 2, 2 * high), 0)
+        ImageDraw.Draw(mask).text((0, high), text, fill=255, font=font, anchor="lm")
+        mask = mask.transpose(Image.Transpose.ROTATE_90)
+        place = (round(x * FINER - high), round(y * FINER))
+        self._image.paste(Image.new("RGB", mask.size, ImageColor.getrgb(colour)[:3]), place, mask)
+
     def measure(self, text: str, size: float) -> float:
         """Return the width of a line."""
         return _font(size * FINER).getlength(legible(text)) / FINER

@@ -68,7 +68,7 @@ def extract(
     """
     criterion = Criterion(rank, sv_ratio, sv_cumulative, sv_fro)
     if clamp is not None and not 0 < clamp < 1:
-        raise SettingError("clamp", clamp, "use a quantile between 0 and 1, such as 0.99, or None to clamp nothing.")
+        raise SettingError("clamp", clamp, "use a quantile between 0 and 1, such as 0.99.")
     if not min_diff >= 0:
         raise SettingError("min_diff", min_diff, "use 0 or a small positive number.")
     first = original if isinstance(original, Checkpoint) else Checkpoint.open(original)

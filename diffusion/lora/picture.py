@@ -28,10 +28,18 @@ PALETTE = ("#5b86f2", "#36a873", "#d0679f", "#e39a3b", "#8f6bd6", "#2ba5bd", "#d
 WARNING = "#b25e09"
 TILE = "#f5f7fa"
 KINDS = {"lora": "LoRA", "loha": "LoHa", "lokr": "LoKr", "full": "full difference", "set": "replaced", "bias": "bias"}
-SHORTER = {"attentions": "a", "resnets": "r", "downsamplers": "down", "upsamplers": "up"}
+# Parts of a block of a UNet, as they are called below its bar
+LAYERS = {"attentions": "attn", "resnets": "res", "downsamplers": "down", "upsamplers": "up"}
+LAYERS_SAID = "res: resnets,  attn: attentions,  down and up: samplers"
+GROUPS = {"down_blocks": "down", "mid_block": "mid", "up_blocks": "up"}
 LINE = 37.5  # height of a line with its bar
 NOTHING = "No weight is changed."
 DECADES = 4  # how far down singular values are shown: to S_1 / 10^4
+FLATTEST = 0.9  # the axis of singular values goes down to here at least, in units of S_1
+TICK = 10.5  # size of the labels of bars
+
+
+Curves = tuple[list[float], list[float], list[float]]
 
 
 class Share(NamedTuple):
@@ -82,7 +90,7 @@ def _tiles(sheet: Sheet, rows: Sequence[Row], held: int) -> None:
     extras = Counter(extra for row in rows for extra in row.extras)
     tiles = [
         ("modules", short(len(rows)) if len(rows) < 10_000 else str(len(rows))),
-        ("rank", _span(row.rank for row in ranked)),
+        _rank_tile(ranked),
         ("alpha", _span(row.alpha or 0.0 for row in ranked)),
         ("scale", _span(row.scale for row in ranked)),
         ("norm |D|", short(math.hypot(*(row.norm for row in rows)))),
@@ -94,8 +102,18 @@ def _tiles(sheet: Sheet, rows: Sequence[Row], held: int) -> None:
     for number, (name, value) in enumerate(tiles):
         left = EDGE + number * (width + gap)
         sheet.bar(left, 104, left + width, 174, TILE, round_by=10)
-        sheet.text(left + 16, 125, name, size=13, colour=SOFT)
+        sheet.text(left + 16, 125, name, size=13, colour=SOFT, within=width - 24)
         sheet.text(left + 16, 151, value, size=22, bold=True, within=width - 24)
+
+
+def _rank_tile(rows: Sequence[Row]) -> tuple[str, str]:
+    """The ranks; of forms whose factors are multiplied otherwise, the rank of the factors and what it comes to."""
+    if not any(row.dim != row.rank for row in rows):
+        return "rank", _span(row.rank for row in rows)
+    factors = [row.dim for row in rows if row.dim]
+    if not factors:
+        return "rank up to", _span(row.rank for row in rows)
+    return f"dim (rank up to {max(row.rank for row in rows)})", _span(factors)
 
 
 def _span(numbers: Iterable[float]) -> str:
@@ -128,32 +146,81 @@ def _empty(sheet: Sheet, box: Box, text: str) -> None:
 
 def _blocks(sheet: Sheet, box: Box, found: Sequence[Block], colours: dict[str, str]) -> None:
     _panel(sheet, box, "Norm of the change, by block", "|D| at strength 1")
-    left, top, right, bottom = box[0] + 58, box[1] + 48, box[2] - 18, box[3] - 30
     most = max((block.norm for block in found), default=0.0)
     if not most > 0:
         _empty(sheet, box, NOTHING)
         return
+    left, top, right, bottom = box[0] + 58, box[1] + 48, box[2] - 18, box[3] - 30
+    parts = [part_of(block.block) for block in found]
+    changes = sum(one != other for one, other in itertools.pairwise(parts))
+    step = min((right - left) / (len(found) + 0.6 * changes), 64.0)
+    labels = [_label(block.block) for block in found]
+    grouped = any(label.group for label in labels)
+    upright = grouped and max(sheet.measure(label.tick, TICK) for label in labels if label.group) + 5 > step
+    if grouped:
+        sheet.text(box[0] + 16, box[1] + 42, LAYERS_SAID, size=12, colour=FAINT)
+        top, bottom = top + 16, bottom - (38 if upright else 14)
     scale = ticks(most)
     for value in scale:
         y = bottom - (bottom - top) * value / scale[-1]
         sheet.line([(left, y), (right, y)], GRID)
         sheet.text(left - 8, y, short(value), size=11, colour=SOFT, anchor="right")
-    parts = [part_of(block.block) for block in found]
-    changes = sum(one != other for one, other in itertools.pairwise(parts))
-    step = min((right - left) / (len(found) + 0.6 * changes), 64.0)
-    every = _every([_tick(block.block) for block in found], step, sheet)
-    x, number = (left + right - step * (len(found) + 0.6 * changes)) / 2, 0
+    x, places = (left + right - step * (len(found) + 0.6 * changes)) / 2, []
     for place, (block, part) in enumerate(zip(found, parts, strict=True)):
         if place and part != parts[place - 1]:
-            x, number = x + 0.6 * step, 0
+            x += 0.6 * step
         height = (bottom - top) * block.norm / scale[-1]
         air = min(step * 0.12, 4.0)
         sheet.bar(x + air, bottom - max(height, 1), x + step - air, bottom, colours[part], round_by=2.5)
-        if number % every == 0:
-            sheet.text(x + step / 2, bottom + 12, _tick(block.block), size=10.5, colour=SOFT, anchor="middle")
-        x, number = x + step, number + 1
+        places.append(x + step / 2)
+        x += step
     sheet.line([(left, bottom), (right, bottom)], FAINT)
+    for _, members in itertools.groupby(range(len(found)), key=parts.__getitem__):
+        _ticks(sheet, bottom, step, [(places[place], labels[place]) for place in members], upright)
     _legend(sheet, box, Counter(parts), colours)
+
+
+class Label(NamedTuple):
+    """What is written below a bar, and below all bars of its group: "attn 0" of "down 1". "" where nothing is."""
+
+    tick: str
+    group: str = ""
+
+
+def _label(block: str) -> Label:
+    """A block's place in its list: "7"; of a UNet, the layer and the block that it is in.
+
+    >>> _label("transformer.blocks.7"), _label("unet.down_blocks.1.attentions.0"), _label("unet")
+    (Label(tick='7', group=''), Label(tick='attn 0', group='down 1'), Label(tick='', group=''))
+    """
+    component, *pieces = block.split(".")
+    if component != "unet" or not pieces:
+        return Label(pieces[-1] if len(pieces) > 1 else "")
+    *group, layer, number = pieces
+    tick = LAYERS.get(layer, layer)
+    # there is one sampler at most
+    tick = tick if layer.endswith("samplers") else f"{tick} {number}"
+    return Label(tick, " ".join((GROUPS.get(group[0], group[0]), *group[1:])) if group else "")
+
+
+def _ticks(sheet: Sheet, bottom: float, step: float, bars: Sequence[tuple[float, Label]], upright: bool) -> None:
+    """Write below the bars of one part of the network what they are, as far as there is room."""
+    upright = upright and any(label.group for _, label in bars)
+    wide = TICK + 1 if upright else max(sheet.measure(label.tick, TICK) for _, label in bars) + 5
+    every = next((every for every in (1, 2, 5, 10, 20) if step * every >= wide), 50)
+    for x, label in bars[::every]:
+        if upright:
+            sheet.upright(x, bottom + 5, label.tick, size=TICK, colour=SOFT)
+        else:
+            sheet.text(x, bottom + 12, label.tick, size=TICK, colour=SOFT, anchor="middle")
+    for group, members in itertools.groupby(bars, key=lambda bar: bar[1].group):
+        across = [x for x, _ in members]
+        first, last = across[0] - step / 2 + 2, across[-1] + step / 2 - 2
+        named = next((name for name in (group, group[-1:]) if sheet.measure(name, TICK) <= last - first + 4), "")
+        if group and named:
+            y = bottom + (44 if upright else 22)
+            sheet.line([(first, y), (last, y)], FAINT)
+            sheet.text((first + last) / 2, y + 9, named, size=TICK, colour=INK, anchor="middle")
 
 
 def _legend(sheet: Sheet, box: Box, parts: Counter[str], colours: dict[str, str]) -> None:
@@ -165,26 +232,13 @@ def _legend(sheet: Sheet, box: Box, parts: Counter[str], colours: dict[str, str]
         x -= 16
 
 
-def _tick(block: str) -> str:
-    """A block's place in its list: "7", "1.a0" (attentions 0 of down block 1), "" for what is in no list."""
-    pieces = block.split(".")[2:]
-    text = "".join(SHORTER.get(piece, "." + piece if piece.isdigit() else "") for piece in pieces if piece)
-    return text.replace("a.", ".a").replace("r.", ".r").strip(".") if "unet" in block else pieces[-1] if pieces else ""
-
-
-def _every(labels: Sequence[str], step: float, sheet: Sheet) -> int:
-    """So many blocks have one label between them, for the labels not to touch."""
-    widest = max((sheet.measure(label, 10.5) for label in labels), default=0.0) + 5
-    return next((every for every in (1, 2, 5, 10, 20) if step * every >= widest), 50)
-
-
 def _ranks(sheet: Sheet, box: Box, rows: Sequence[Row]) -> None:
     """How many modules have which rank and alpha; below, how many could do with which rank."""
     _panel(sheet, box, "Ranks and alphas", "modules")
     counted: Counter[str] = Counter()
     for row in rows:
         kind = " ".join([KINDS[row.kind], *(extra for extra in row.extras if extra.startswith("DoRA"))])
-        counted[kind if row.alpha is None else f"{kind}, rank {row.rank}, alpha {short(row.alpha)}"] += 1
+        counted[kind if row.alpha is None else f"{kind}, {_ranked(row)}"] += 1
     if not rows:
         _empty(sheet, box, NOTHING)
         return
@@ -193,6 +247,15 @@ def _ranks(sheet: Sheet, box: Box, rows: Sequence[Row]) -> None:
     y = _shares(sheet, box, shares, PALETTE[4], room=3 if needed else 6)
     if needed:
         _histogram(sheet, (box[0] + 16, y + 6, box[2] - 16, box[3] - 24), needed)
+
+
+def _ranked(row: Row) -> str:
+    """ "rank 16, alpha 8"; "dim 4 (rank up to 16), alpha 2"; without an alpha where it means nothing."""
+    if row.dim == row.rank:
+        return f"rank {row.rank}, alpha {short(row.alpha or 0.0)}"
+    if row.dim is None:
+        return f"rank up to {row.rank}"
+    return f"dim {row.dim} (rank up to {row.rank}), alpha {short(row.alpha or 0.0)}"
 
 
 def _histogram(sheet: Sheet, box: Box, needed: Sequence[int]) -> None:
@@ -230,13 +293,10 @@ def _layers(sheet: Sheet, box: Box, rows: Sequence[Row]) -> None:
 
 
 def _shares(sheet: Sheet, box: Box, lines: Sequence[Share], colour: str, room: int) -> float:
-    """Draw lines with a bar each, the last one for all that find no room; returns the height at which they end."""
+    """Draw lines with a bar each; what finds no room is summed up in a last line without one, as it may well be more
+    than any of them. Returns the height at which they end."""
     left, top, right = box[0] + 16, box[1] + 46, box[2] - 16
     shown = list(lines) if len(lines) <= room else list(lines[: room - 1])
-    if rest := lines[len(shown) :]:
-        length = sum(line.length for line in rest)
-        value = f"{100 * length:.1f} %" if "%" in rest[0].value else str(sum(int(line.value) for line in rest))
-        shown.append(Share(f"{len(rest)} more", length, value))
     longest = max(line.length for line in shown)
     for number, line in enumerate(shown):
         y = top + number * LINE
@@ -244,7 +304,15 @@ def _shares(sheet: Sheet, box: Box, lines: Sequence[Share], colour: str, room: i
         sheet.text(left, y + 8, line.name, size=12.5, colour=SOFT, within=right - left - taken - 10)
         sheet.bar(left, y + 19, right, y + 26, TILE, round_by=3.5)
         sheet.bar(left, y + 19, left + max((right - left) * line.length / longest, 4), y + 26, colour, round_by=3.5)
-    return top + LINE * len(shown)
+    bottom = top + LINE * len(shown)
+    rest = lines[len(shown) :]
+    if not rest:
+        return bottom
+    length = sum(line.length for line in rest)
+    value = f"{100 * length:.1f} %" if "%" in rest[0].value else str(sum(int(line.value) for line in rest))
+    sheet.text(right, bottom + 8, value, size=12.5, colour=FAINT, anchor="right")
+    sheet.text(left, bottom + 8, f"{len(rest)} more, together", size=12.5, colour=FAINT)
+    return bottom + 0.5 * LINE
 
 
 def _spectrum(sheet: Sheet, box: Box, rows: Sequence[Row], colours: dict[str, str]) -> None:
@@ -259,17 +327,18 @@ def _spectrum(sheet: Sheet, box: Box, rows: Sequence[Row], colours: dict[str, st
     if longest < 2:
         _empty(sheet, box, "One each: rank 1." if longest else NOTHING)
         return
-    lowest = min(value for _, middle, _ in curves.values() for value in middle)
-    decades = min(max(1, math.ceil(-math.log10(lowest) - 0.05)), DECADES)
+    lowest = _lowest(curves.values())
+    depth = -math.log(lowest)
 
     def at(index: int, value: float) -> Point:
-        down = min(-math.log10(value) / decades, 1.0) if value > 0 else 1.0
+        down = min(-math.log(value) / depth, 1.0) if value > 0 else 1.0
         return left + (right - left) * index / (longest - 1), top + (bottom - top) * down
 
-    for decade in range(decades + 1):
-        y = at(0, 10.0**-decade)[1]
+    for value in _levels(lowest):
+        y = at(0, value)[1]
         sheet.line([(left, y), (right, y)], GRID)
-        sheet.text(left - 8, y, short(10.0**-decade), size=11, colour=SOFT, anchor="right")
+        sheet.text(left - 8, y, short(value), size=11, colour=SOFT, anchor="right")
+    sheet.line([(left, bottom), (right, bottom)], FAINT)
     between = [round(tick) for tick in ticks(longest) if 0.12 * longest < tick < 0.88 * longest]
     for number in (1, *between, longest):
         sheet.text(at(number - 1, 1)[0], bottom + 14, str(number), size=11, colour=SOFT, anchor="middle")
@@ -284,7 +353,29 @@ def _spectrum(sheet: Sheet, box: Box, rows: Sequence[Row], colours: dict[str, st
         sheet.dot(*points[-1], colours[part], 2.5)
 
 
-def _curves(rows: Sequence[Row]) -> tuple[list[float], list[float], list[float]]:
+def _lowest(curves: Iterable[Curves]) -> float:
+    """Where the axis ends: a little below the lowest median, and as far down towards the lowest band as is useful."""
+    found = list(curves)
+    middle = min(value for _, line, _ in found for value in line)
+    band = min((value for line, _, _ in found for value in line if value > 0), default=middle)
+    return max(min(max(band, middle / 3), FLATTEST) ** 1.05, 10.0**-DECADES)
+
+
+def _levels(lowest: float) -> list[float]:
+    """The values from 1 down to the lowest that have a line: powers of ten, with 2 and 5 between, or evenly spaced.
+
+    >>> _levels(0.003), _levels(0.03), _levels(0.65)
+    ([1.0, 0.1, 0.01], [1.0, 0.5, 0.2, 0.1, 0.05], [1.0, 0.9, 0.8, 0.7])
+    """
+    if lowest >= 0.4:
+        found = [1 - tick for tick in ticks(1 - lowest)]
+    else:
+        between = (10, 5, 2) if lowest > 0.02 else (10,)
+        found = [number * 10.0**-power for power in range(1, DECADES + 2) for number in between]
+    return [round(value, 6) for value in found if value >= lowest]
+
+
+def _curves(rows: Sequence[Row]) -> Curves:
     """The 10th, 50th and 90th percentile of the modules' first, second, ... values S / S_1.
 
     A module that has no more values counts as having zeros; a line ends where it would be zero, the lowest with the

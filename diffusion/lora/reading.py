@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import LoraFileError
 from . import header as headers
@@ -30,7 +30,37 @@ from .plan import plan as make_plan
 if TYPE_CHECKING:
     from .model import Lora
 
-__all__ = ["Item", "LoraInfo", "inspect", "load", "read_plan"]
+__all__ = ["Item", "LoraInfo", "Opened", "inspect", "load", "open_file", "read_plan"]
+
+
+class Opened(NamedTuple):
+    """A file whose header has been understood; `load` reads its weights. `state` tells if it is still that file."""
+
+    path: Path
+    header: Header
+    plan: Plan
+    state: tuple[int, ...] | None
+
+    @property
+    def info(self) -> LoraInfo:
+        """What the file holds."""
+        return self.plan.info
+
+    def load(self) -> Lora:
+        """Return the weights. Raises LoraFileError: one is not a number, or the file was changed since."""
+        from . import tensors
+
+        read = tensors.read(self.path, self.header)
+        if _state(self.path) != self.state:  # another file under the name, perhaps with a header of the same length
+            raise LoraFileError(f"{self.path} was changed while it was read. Try again.")
+        return tensors.build(self.plan, read)
+
+
+def open_file(path: str | os.PathLike[str], *, alpha: float | None = None, partial: bool = False) -> Opened:
+    """Return a file whose header has been read, once for what it holds and for its weights. See `inspect`."""
+    source = Path(path)
+    before = _state(source)
+    return Opened(source, *read_plan(source, alpha, partial), before)
 
 
 def inspect(path: str | os.PathLike[str], *, alpha: float | None = None, partial: bool = False) -> LoraInfo:
@@ -50,15 +80,7 @@ def inspect(path: str | os.PathLike[str], *, alpha: float | None = None, partial
 
 def load(path: str | os.PathLike[str], *, alpha: float | None = None, partial: bool = False) -> Lora:
     """Read a file. Arguments and errors: see `inspect`; and a weight that is not a number is a LoraFileError."""
-    from . import tensors
-
-    source = Path(path)
-    before = _state(source)
-    found, plan = read_plan(source, alpha, partial)
-    read = tensors.read(source, found)
-    if _state(source) != before:  # another file under the name, perhaps with a header of the same length
-        raise LoraFileError(f"{source} was changed while it was read. Try again.")
-    return tensors.build(plan, read)
+    return open_file(path, alpha=alpha, partial=partial).load()
 
 
 def _state(path: Path) -> tuple[int, ...] | None:

@@ -28,7 +28,7 @@ import torch
 
 from . import singular
 from .criterion import Criterion
-from .delta import Delta, Full
+from .delta import Delta, Full, LowRank
 from .model import Change, Lora
 
 LEADING = 128  # singular values looked at of a change as large as its weight
@@ -44,8 +44,9 @@ INNER = re.compile(r"^(?:transformer_blocks|temporal_transformer_blocks|layers|l
 
 class Row(NamedTuple):
     """A module. kind: "lora", "loha", "lokr", "full", "set" (a replaced weight) or "bias"; extras: what it has beside,
-    such as "DoRA" or "bias". rank 0, alpha None: there is none. What follows `norm` is 0 or None where the weight is a
-    vector. values: the leading singular values. parameters: numbers that it holds."""
+    such as "DoRA" or "bias". rank: of the change at most; dim: of its factors, which alpha is divided by (the rank
+    itself in a plain pair, less in LoHa and LoKr). rank 0, dim None, alpha None: there is none. What follows `norm` is
+    0 or None where the weight is a vector. values: the leading singular values. parameters: numbers that it holds."""
 
     module: str
     block: str
@@ -54,6 +55,7 @@ class Row(NamedTuple):
     extras: tuple[str, ...]
     shape: tuple[int, ...]
     rank: int
+    dim: int | None
     alpha: float | None
     scale: float
     norm: float
@@ -138,6 +140,8 @@ def as_json(lora: Lora, rows: Sequence[Row] | None = None) -> dict[str, Any]:
         "dialect": lora.dialect,
         "modules": len(rows),
         "rank": lora.rank,
+        "dim": max((row.dim for row in rows if row.dim), default=None),
+        "scales": sorted({row.scale for row in rows if row.alpha is not None}),
         "parameters": parameters(lora),
         "norm": math.hypot(*(row.norm for row in rows)),
         "additive": lora.additive,
@@ -174,6 +178,7 @@ def _row(module: str, change: Change) -> Row:
         extras=tuple(extras),
         shape=shape,
         rank=0,
+        dim=None,
         alpha=None,
         scale=1.0,
         norm=0.0,
@@ -207,6 +212,7 @@ def _measured(delta: Delta) -> dict[str, Any]:
     complete = len(values) >= min(delta.rank, delta.shape[0], math.prod(delta.shape[1:]))
     measured = {
         "rank": delta.rank,
+        "dim": _dim(delta),
         "alpha": None if isinstance(delta, Full) else float(delta.alpha),
         "scale": delta.scale,
         "norm": math.sqrt(found.squared),
@@ -221,11 +227,23 @@ def _measured(delta: Delta) -> dict[str, Any]:
     return measured
 
 
+def _dim(delta: Delta) -> int | None:
+    """The rank of the factors, None where there are none."""
+    if isinstance(delta, Full):
+        return None
+    return delta.rank if isinstance(delta, LowRank) else delta.inner or None
+
+
 def _place(block: str) -> tuple[Any, ...]:
-    """Sorts blocks: text encoders before the network, what has no number first, then numbers as numbers."""
+    """Sorts blocks: text encoders before the network, what has no number first, then numbers as numbers. A UNet's block
+    takes a resnet and an attention in turns, and its sampler comes last."""
     component, _, path = block.partition(".")
     lists = ("down_blocks", "mid_block", "up_blocks", "transformer_blocks", "single_transformer_blocks")
     head = path.split(".")[0]
     order = lists.index(head) if head in lists else -1 if not path else len(lists)
     pieces = [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in path.split(".")]
+    if component == "unet" and len(pieces) > 2:
+        (*_, layer), number = path.split(".")[:-1], pieces[-1]
+        turn = ("resnets", "attentions").index(layer) if layer in ("resnets", "attentions") else 0
+        pieces = [*pieces[:-2], (int(layer.endswith("samplers")), 0, ""), number, (turn, 0, layer)]
     return not component.startswith("text_encoder"), component, order, pieces

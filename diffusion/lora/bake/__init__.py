@@ -155,12 +155,12 @@ def _wanted(adapters: Sequence[Any]) -> list[_Wanted]:
 
 def _load(use: _Wanted, base: Checkpoint, on_warning: OnWarning | None) -> tuple[str, Lora, dict[str, float]]:
     """Return (name, LoRA, strength of each module that fits)."""
-    info = reading.inspect(use.path, alpha=use.alpha, partial=use.partial)
-    info = fits.check_shapes(use.path, info, base.shapes(), str(base.path), base.family, use.partial)
+    opened = reading.open_file(use.path, alpha=use.alpha, partial=use.partial)
+    info = fits.check_shapes(use.path, opened.info, base.shapes(), str(base.path), base.family, use.partial)
     if on_warning is not None:
         for sentence in info.warnings:
             on_warning(f"{Path(use.path).name}: {sentence}")
-    lora = reading.load(use.path, alpha=use.alpha, partial=use.partial)
+    lora = opened.load()
     strengths = blocks.strengths(use.blocks, info.items, info.family or base.family)
     return use.path, lora, {module: use.strength * strengths[module] for module in info.items}
 
