@@ -9,12 +9,13 @@ is drawn. The stock pipeline does the drawing: its user gets the same pixels wit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL.Image import Image
 
-from .adapters import AnyUse, applied, engine_of
+from .adapters import AnyUse, Use, applied, engine_of
 from .errors import SettingError
 from .families import Family
 
@@ -50,9 +51,13 @@ def sample(
         preview: called every `preview_every` steps with (index of the batch's first picture, half-drawn pictures).
 
     Raises:
-        SettingError: a size that the model cannot draw, or a number out of range.
+        SettingError: a size that the model cannot draw, a number out of range, or a schedule that is on in no step.
         LoraFileError, LoraMismatch: see `adapters`.
     """
+    steps = steps or family.card(pipeline).steps
+    for use in (Use(*given) for given in adapters):
+        if use.schedule is not None and steps > 0 and (missed := use.schedule.missed(steps)):
+            raise SettingError("schedule", tuple(use.schedule), f"{Path(use.path).name} {missed}")
     with applied(pipeline, adapters, len(prompts)):
         return draw(
             pipeline,

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 REPORT = (
     "module",
-    "rank",
+    "dim",
+    "rank up to",
     "alpha",
     "scale",
     "norm",
@@ -29,14 +30,16 @@ REPORT = (
     "shape",
     "dtype",
 )
-"""Columns of InspectLoRA's table; "largest" is the largest singular value, "95 % rank" keeps as much of the energy."""
+"""Columns of InspectLoRA's table; "largest" is the largest singular value, "95 % rank" keeps as much of the energy.
+"dim" is the rank of the factors of LoHa and LoKr, whose product has a higher one; where all are plain pairs the two are
+one column, "rank"."""
 
 ALIKE = {
     "cosine": "cosine",
     "outputs": "outputs",
-    "by chance": "chance_outputs",
+    "outputs by chance": "chance_outputs",
     "inputs": "inputs",
-    "by chance (inputs)": "chance_inputs",
+    "inputs by chance": "chance_inputs",
     "norm a": "norm_a",
     "norm b": "norm_b",
     "b / a": "ratio",
@@ -77,6 +80,7 @@ def _listed(title: str, rows: list[Row]) -> Table:
     told = (
         (
             row.module,
+            row.dim,
             row.rank or None,
             row.alpha,
             row.scale,
@@ -91,7 +95,11 @@ def _listed(title: str, rows: list[Row]) -> Table:
         )
         for row in rows
     )
-    return Table(title=title, columns=REPORT, rows=tuple(told))
+    if any(row.kind in ("loha", "lokr") for row in rows):
+        return Table(title=title, columns=REPORT, rows=tuple(told))
+    module, _, _, *others = REPORT
+    plain = tuple((name, rank, *rest) for name, _, rank, *rest in told)
+    return Table(title=title, columns=(module, "rank", *others), rows=plain)
 
 
 @node(category="LoRA", version=1, device=True)

@@ -48,6 +48,15 @@ def adapters_of(base: Base, lines: Sequence[int] = ()) -> "list[Use]":
     ]
 
 
+def check_schedules(base: Base, steps: int) -> None:
+    """Raise BadInput for an adapter whose schedule falls between two of the sampling steps, so that it is never on."""
+    for adapter in base.adapters:
+        schedule = _schedule(adapter)
+        if schedule is not None and (missed := schedule.missed(steps)):
+            remedy = "Change `start` or `end` where it is applied, or draw in more steps."
+            raise BadInput(f'the LoRA "{name_of(adapter)}" {missed} {remedy}', "base")
+
+
 def steady(base: Base, task: str) -> Base:
     """Return the base if its adapters are always on; BadInput names one that is on for some steps or prompts only.
 

@@ -8,7 +8,7 @@ from ..graph_runtime.errors import BadInput
 from ..graph_runtime.markers import Multiline, Range, Seed
 from ..graph_runtime.node import node
 from ..graph_runtime.values import Adapter, Base, FileRef, Images, Picture
-from .models import adapters_of, pipeline_of
+from .models import adapters_of, check_schedules, pipeline_of
 from .words import blaming
 
 
@@ -39,6 +39,8 @@ def sample(
     lines = [number for number in range(1, len(written) + 1) for _ in range(count)]
     adapters = adapters_of(base, lines)
     family, pipeline = pipeline_of(base, ctx)
+    steps_drawn = steps or family.card(pipeline).steps
+    check_schedules(base, steps_drawn)
     from ..diffusion import sampling
 
     last: list[Path] = []
@@ -72,7 +74,7 @@ def sample(
         "base": base.source,
         "dtype": base.dtype,
         "negative_prompt": negative_prompt,
-        "steps": steps or family.card(pipeline).steps,
+        "steps": steps_drawn,
         "guidance": guidance,
     }
     pictures = [_keep(image, ctx.folder / f"{i:04d}.png") for i, image in enumerate(drawn)]

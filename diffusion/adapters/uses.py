@@ -58,14 +58,51 @@ class Schedule(NamedTuple):
                 "curve", self.curve, f"it never gets to end_strength ({self.end_strength:g}); use linear or cosine."
             )
 
+    def on(self, steps: int) -> range:
+        """Return in which of the steps 0 .. steps - 1 it is on; none where it falls between two of them."""
+        first, last = (math.ceil(share * steps - 0.5) for share in (self.start, self.end))
+        return range(first, last)
+
+    def widened(self, steps: int) -> Schedule:
+        """Return it with its start or end moved, as little as takes it to a step, if it is on in none.
+
+        Rounded to what tells the steps apart: hundredths for up to ten of them.
+
+        >>> Schedule(0.01, 0.02).widened(8)[:2], Schedule(0.97, 0.99).widened(8)[:2]
+        ((0.01, 0.07), (0.93, 0.99))
+        """
+        here = self.on(steps)
+        if here:
+            return self
+        digits = max(2, math.ceil(math.log10(steps)) + 1)
+        unit, before, after = 10**digits, (here.start - 0.5) / steps, (here.start + 0.5) / steps
+        if before < 0 or (after < 1 and after - self.end < self.start - before):
+            moved = self._replace(end=min(1.0, (math.floor(after * unit) + 1) / unit))
+        else:
+            moved = self._replace(start=math.floor(before * unit) / unit)
+            if not moved.on(steps):  # rounding has put the step just before it
+                moved = self._replace(start=max(0.0, (math.floor(before * unit) - 1) / unit))
+        return moved
+
+    def missed(self, steps: int) -> str:
+        """Return what is wrong where none of the steps lies in it, as the end of a sentence about the LoRA; else ""."""
+        if self.on(steps):
+            return ""
+        near = self.widened(steps)
+        lies = f"none of the {steps} steps lies" if steps > 1 else "the only step doesn't lie"
+        return (
+            f"is on from {self.start:g} to {self.end:g}, where {lies} (step 1 is at {0.5 / steps:.3g}, the last at "
+            f"{1 - 0.5 / steps:.3g}), so it would never be on; the nearest that has one is {near.start:g} to {near.end:g}."
+        )
+
     def strength(self, strength: float, step: int, steps: int) -> float:
         """Return the strength in step 0 .. steps - 1."""
-        first, last = (math.ceil(share * steps - 0.5) for share in (self.start, self.end))
-        if not first <= step < last:
+        here = self.on(steps)
+        if step not in here:
             return 0.0
         if self.end_strength is None:
             return strength
-        way = CURVES[self.curve]((step - first) / (last - 1 - first) if last - 1 > first else 0.0)
+        way = CURVES[self.curve]((step - here.start) / (len(here) - 1) if len(here) > 1 else 0.0)
         return strength + way * (self.end_strength - strength) if way < 1 else self.end_strength
 
 

@@ -7,6 +7,9 @@ with the B's below each other; else the A's are stacked and the B's stand in blo
     [0   Bk 0 ] [Ak]      so that the ranks add up and the change is exactly the same.
     [0   0  Bv] [Av]
 
+Rows that some of the A's share are there once. The scales are folded into the B's, and whether half precision can hold
+those is asked of the one pair, not of each part. `grouped` tells which modules are one weight in a dialect.
+
 A part that the LoRA does not change gets zeros. LoHa and LoKr that were one weight become one again.
 
     >>> import torch
@@ -21,18 +24,20 @@ A part that the LoRA does not change gets zeros. LoHa and LoKr that were one wei
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..errors import LoraMismatch, SettingError, few
+from . import names as families
 from .delta import Delta, Full, Hadamard, Kronecker, LowRank, Ranges
 from .model import Change, Magnitude
+from .names.family import Names
 from .names.table import Match, Table
 from .names.table import ranges as shares
-from .pairs import as_pair
+from .pairs import HALVES, as_pair
 
 MLP_RATIO = 4
 """Of FLUX.1, whose fused single block weight holds an MLP so many times as wide as the model."""
@@ -68,6 +73,43 @@ def renamed(
             "dialect", dialect, f"{len(homeless)} modules have no name there: {few(homeless)}. Write it as peft."
         )
     return {name: fused(match, parts, limit, dialect) for name, (match, parts) in groups.items()}
+
+
+def names_in(dialect: str, names: Names, component: str) -> Table | None:
+    """Return what the modules of a component are called in a dialect; None where as in diffusers."""
+    which = {"kohya": names.kohya, "comfyui": names.comfyui}.get(dialect, "diffusers")
+    return None if component != names.component or which in ("", "diffusers") else names.table(which)
+
+
+def grouped(modules: Iterable[str], family: str, dialect: str) -> list[tuple[str, ...]]:
+    """Return the modules, those that are one weight in a dialect together, in the order of its rows.
+
+    >>> grouped([f"transformer.transformer_blocks.0.attn.to_{name}" for name in ("v", "out.0", "q")], "flux", "kohya")
+    [('transformer.transformer_blocks.0.attn.to_q', 'transformer.transformer_blocks.0.attn.to_v'), \
+('transformer.transformer_blocks.0.attn.to_out.0',)]
+    """
+    found: dict[tuple[str, str], dict[int, str]] = {}
+    known = families.FAMILIES.get(family)
+    for module in modules:
+        component, _, name = module.partition(".")
+        table = names_in(dialect, known, component) if known is not None else None
+        match = table.find(name) if table is not None else None
+        key = (component, match.name) if match is not None else ("", module)
+        found.setdefault(key, {})[match.part if match is not None else 0] = module
+    return [tuple(members[part] for part in sorted(members)) for members in found.values()]
+
+
+def stacked(deltas: Sequence[Delta]) -> Delta:
+    """Return the changes of some matrices with the same inputs as that of one, their rows below each other; dense
+    where nothing smaller holds it exactly."""
+    places, at = [], 0
+    for delta in deltas:
+        places.append(((at, at + delta.shape[0]),))
+        at += delta.shape[0]
+    try:
+        return _joined(deltas, at, places, None)
+    except ValueError:
+        return Full(_placed([_dense(delta) for delta in deltas], at, places))
 
 
 def without_idle_parts(changes: Mapping[str, Change]) -> dict[str, Change]:
@@ -165,14 +207,8 @@ def _fused_delta(
     present = [delta for delta in deltas if delta is not None]
     if not present:
         return None
-    for attempt in (_one_hadamard, _one_kronecker):
-        whole = attempt(deltas, out, places)
-        if whole is not None:
-            return whole
-    if any(isinstance(delta, Full) for delta in present):
-        return Full(_placed([_dense(delta) for delta in deltas], out, places))
     try:
-        pairs = [None if delta is None else as_pair(delta, limit) for delta in deltas]
+        return _joined(deltas, out, places, limit)
     except ValueError as problem:
         kinds = " and ".join(sorted({delta.kind for delta in present}))
         raise SettingError(
@@ -181,7 +217,23 @@ def _fused_delta(
             f"{few(match.targets)} are one weight there, {match.name}, and as {kinds} they can only be a pair of "
             f"{problem}. Allow that rank, or write it as peft.",
         ) from problem
-    return _one_pair(pairs, out, places)
+
+
+def _joined(deltas: Sequence[Delta | None], out: int, places: Sequence[Ranges], limit: int | None) -> Delta:
+    """The one change whose rows at `places` are these; ValueError where a part is no pair within the limit."""
+    present = [delta for delta in deltas if delta is not None]
+    for attempt in (_one_hadamard, _one_kronecker):
+        whole = attempt(deltas, out, places)
+        if whole is not None:
+            return whole
+    if any(isinstance(delta, Full) for delta in present):
+        return Full(_placed([_dense(delta) for delta in deltas], out, places))
+    return _one_pair([None if delta is None else _pair(delta, limit) for delta in deltas], out, places)
+
+
+def _pair(delta: Delta, limit: int | None) -> LowRank:
+    """A pair that still has its scale beside it, where it has one."""
+    return delta if isinstance(delta, LowRank) and delta.mid is None else as_pair(delta, limit)
 
 
 def _dense(delta: Delta | None) -> Tensor | None:
@@ -191,32 +243,57 @@ def _dense(delta: Delta | None) -> Tensor | None:
 
 
 def _one_pair(pairs: Sequence[LowRank | None], out: int, places: Sequence[Ranges]) -> LowRank:
-    downs: list[Tensor] = []
-    group: list[int] = []
-    for pair in pairs:
-        if pair is None:
-            group.append(-1)
-            continue
-        known = next((number for number, down in enumerate(downs) if _same(down, pair.down)), None)
-        if known is None:
-            known = len(downs)
-            downs.append(pair.down)
-        group.append(known)
     present = [pair for pair in pairs if pair is not None]
-    starts = [sum(len(down) for down in downs[:number]) for number in range(len(downs) + 1)]
-    dtype = _common([*downs, *(pair.up for pair in present)])
-    kernel = present[0].up.shape[2:]
+    dtype = _common([tensor for pair in present for tensor in (pair.down, pair.up)])
+    ups = [pair.up.flatten(1).double() * pair.scale for pair in present]
+    if dtype in HALVES and not all(torch.equal(up.to(dtype).double(), up) for up in ups):
+        dtype = torch.float32
+    down, slots = _union([pair.down.to(dtype) for pair in present])
     rows: list[Tensor | None] = []
-    for pair, number in zip(pairs, group, strict=True):
+    numbered = iter(range(len(present)))
+    for pair in pairs:
         if pair is None:
             rows.append(None)
             continue
-        block = torch.zeros(len(pair.up), starts[-1], dtype=dtype)
-        block[:, starts[number] : starts[number + 1]] = pair.up.flatten(1)
+        number = next(numbered)
+        block = torch.zeros(len(pair.up), len(down), dtype=dtype)
+        block[:, slots[number]] = ups[number].to(dtype)
         rows.append(block)
     up = _placed(rows, out, places)
-    down = downs[0] if len(downs) == 1 else torch.cat([each.to(dtype) for each in downs])
-    return LowRank(down.to(dtype), up.reshape(*up.shape, *(1 for _ in kernel)), float(starts[-1]))
+    return LowRank(down, up.reshape(*up.shape, *(1 for _ in present[0].up.shape[2:])), float(len(down)))
+
+
+def _union(downs: Sequence[Tensor]) -> tuple[Tensor, list[list[int]]]:
+    """One A with the rows of all, each that several share once; and which of its rows are those of each."""
+    if all(_same(downs[0], down) for down in downs[1:]):
+        return downs[0], [list(range(len(downs[0])))] * len(downs)
+    # an A that has the rows of all the others keeps its order, so that what was one pair is that pair again
+    largest = max(range(len(downs)), key=lambda place: len(downs[place]))
+    order = [largest, *(place for place in range(len(downs)) if place != largest)]
+    rows, slots = _slots([downs[place] for place in order])
+    if len(rows) > len(downs[largest]):
+        order = list(range(len(downs)))
+        rows, slots = _slots(downs)
+    return torch.stack(rows), [slots[order.index(place)] for place in range(len(downs))]
+
+
+def _slots(downs: Sequence[Tensor]) -> tuple[list[Tensor], list[list[int]]]:
+    rows: list[Tensor] = []
+    known: dict[bytes, list[int]] = {}
+    slots: list[list[int]] = []
+    for down in downs:
+        own: list[int] = []
+        for row in down:
+            bits = row.contiguous().view(torch.uint8).numpy().tobytes()
+            places = known.setdefault(bits, [])
+            free = next((place for place in places if place not in own), None)
+            if free is None:
+                free = len(rows)
+                rows.append(row)
+                places.append(free)
+            own.append(free)
+        slots.append(own)
+    return rows, slots
 
 
 def _same(first: Tensor | None, second: Tensor | None) -> bool:

@@ -2,7 +2,8 @@
 
     W_tuned - W_original = U S V^T   ->   B = U[:, :k] S[:k],  A = V^T[:k],  alpha = k
 
-One weight at a time is in memory. The randomised SVD (`singular`) finds the k leading directions without the whole
+One weight at a time is in memory (where the file's dialect has several modules as one weight, all of that one, whose
+rank is then the one that is kept). The randomised SVD (`singular`) finds the k leading directions without the whole
 decomposition, at most half a percent off the best. How much of |D|² is kept is reported for each module, as what
 fine-tuning changes need not be of low rank. Nothing is clamped unless asked for: kohya's clamp at the 0.99 quantile of
 the factors makes a change that *is* of low rank wrong by a tenth.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -23,10 +24,11 @@ from torch import Tensor
 from ..errors import LoraMismatch, SettingError, few
 from . import core, singular
 from .checkpoint import Checkpoint
+from .convert import grouped
 from .criterion import Criterion
-from .delta import Delta, Full
+from .delta import Full, LowRank
 from .model import Change, Lora
-from .resize import Reduced, Tally, decomposed
+from .resize import Reduced, Tally, decomposed, split, together
 from .singular import Singular
 
 OnProgress = Callable[[int, int], None]
@@ -50,6 +52,7 @@ def extract(
     full_small: bool = True,
     dtype: torch.dtype = torch.float32,
     seed: int = 0,
+    dialect: str = "peft",
     on_progress: OnProgress | None = None,
 ) -> Reduced:
     """Return the LoRA that makes the original the tuned one, as far as the ranks allow.
@@ -61,6 +64,7 @@ def extract(
         min_diff: parameters no entry of which changed by more than this are left out.
         full_small: take changed biases and norms as they are.
         dtype: of the pairs. seed: of the randomised SVD; the same numbers give the same LoRA.
+        dialect: that it will be written in.
 
     Raises:
         SettingError: a number out of range, or nothing changed. LoraMismatch: models of different kinds.
@@ -76,11 +80,15 @@ def extract(
     parameters, warnings = _shared(first, second)
     if not include_text_encoders:
         parameters = [name for name in parameters if not name.startswith("text_encoder")]
+    family = first.family or second.family
     changes: dict[str, Change] = {}
-    tally, left_out = Tally(), []
-    for number, name in enumerate(parameters):
-        difference = _difference(first, second, name)
-        if difference.numel() and float(difference.abs().max()) > min_diff:
+    tally, left_out, done = Tally(), [], 0
+    for group in _weights(parameters, first, family, dialect):
+        large: dict[str, Full] = {}
+        for name in group:
+            difference = _difference(first, second, name)
+            if not difference.numel() or float(difference.abs().max()) <= min_diff:
+                continue
             module, _, role = name.rpartition(".")
             small = difference.ndim < 2
             if role not in ("weight", "bias") or module.rpartition(".")[2] in EMBEDDINGS or (small and not full_small):
@@ -88,16 +96,48 @@ def extract(
             elif small:
                 changes[module] = _with_small(changes.get(module, Change()), role, difference)
             else:
-                delta, kept, total = _pair(difference, criterion, clamp, dtype, _seed(seed, module))
-                changes[module] = Change(delta, bias=changes.get(module, Change()).bias)
-                tally.add(module, delta.rank, kept, total)
+                large[module] = Full(difference)
+        for modules in together(large):
+            shapes = [large[module].shape for module in modules]
+            matrix = torch.cat([large.pop(module).diff.flatten(1) for module in modules])
+            delta, kept, total = _pair(matrix, shapes[0][1:], criterion, clamp, dtype, _seed(seed, modules[0]))
+            for module, part in zip(modules, split(delta, shapes), strict=True):
+                changes[module] = Change(part, bias=changes.get(module, Change()).bias)
+            tally.add(modules, delta.rank, kept, total)
+        done += len(group)
         if on_progress is not None:
-            on_progress(number + 1, len(parameters))
+            on_progress(done, len(parameters))
     if not changes:
         raise SettingError("tuned", str(second.path), _nothing(first, min_diff, left_out))
     if left_out:
         warnings.append(f"Changed, but not in the LoRA, which cannot hold them: {few(left_out)}.")
-    return tally.result(Lora(changes, first.family or second.family, warnings=tuple(warnings)))
+    return tally.result(Lora(changes, family, warnings=tuple(warnings)))
+
+
+def changes_norms(original: Checkpoint, tuned: Checkpoint, min_diff: float = 0.0, text_encoders: bool = True) -> bool:
+    """Return whether the weight of a norm changed by more than `min_diff`: what peft has no form for. Reads no more
+    than those.
+
+    Raises:
+        LoraMismatch: models of different kinds.
+    """
+    shapes = original.shapes()
+    return any(
+        float(_difference(original, tuned, name).abs().max()) > min_diff
+        for name in _shared(original, tuned)[0]
+        if len(shapes[name]) == 1 and shapes[name][0] and name.endswith(".weight")
+        if text_encoders or not name.startswith("text_encoder")
+    )
+
+
+def _weights(parameters: Sequence[str], first: Checkpoint, family: str, dialect: str) -> list[list[str]]:
+    """The parameters, the weights that are one in a dialect together."""
+    shapes = first.shapes()
+    weights = [name for name in parameters if name.endswith(".weight") and len(shapes[name]) > 1]
+    groups = grouped([name.removesuffix(".weight") for name in weights], family, dialect)
+    leading = {f"{group[0]}.weight": [f"{module}.weight" for module in group] for group in groups}
+    members = {name for group in leading.values() for name in group}
+    return [leading.get(name, [name]) for name in parameters if name in leading or name not in members]
 
 
 def _shared(first: Checkpoint, second: Checkpoint) -> tuple[list[str], list[str]]:
@@ -153,14 +193,13 @@ def _with_small(change: Change, role: str, difference: Tensor) -> Change:
 
 
 def _pair(
-    difference: Tensor, criterion: Criterion, clamp: float | None, dtype: torch.dtype, seed: int
-) -> tuple[Delta, float, float]:
-    """The change as a pair, and what it keeps of the squared norm (kept, total)."""
-    matrix = difference.flatten(1)
+    matrix: Tensor, inputs: tuple[int, ...], criterion: Criterion, clamp: float | None, dtype: torch.dtype, seed: int
+) -> tuple[LowRank, float, float]:
+    """The change of a weight [out, *inputs] as a pair, and what it keeps of the squared norm (kept, total)."""
     found, count = decomposed(criterion, min(matrix.shape), lambda limit: singular.of_matrix(matrix, limit, seed))
     if clamp is not None:
         found = _clamped(found, count, clamp)
-    delta = core.truncate(found.svd, count, tuple(difference.shape), dtype)
+    delta = core.truncate(found.svd, count, (len(matrix), *inputs), dtype)
     if clamp is None:
         return delta, found.kept(count), found.squared
     missed = float((matrix - delta.dense().flatten(1)).norm()) ** 2

@@ -17,10 +17,11 @@ class Item:
     """What a file changes in one module.
 
     kind: "lora", "loha", "lokr", "full" (a difference), "set" (a new weight) or "bias". shape: of the weight,
-    [out, in, *kernel]; of the bias where that is all. rank: of the change at most. scale: what the product of the
-    factors is multiplied by; alpha_from: see `alphas` ("" where there is no alpha). dora: the axis of the magnitude.
-    bias: whether the bias changes too. source: the module's name in the file. widens: the weight may have more inputs
-    than the base's.
+    [out, in, *kernel]; of the bias where that is all. rank: of the change at most; dim: of its factors, which alpha is
+    divided by (the rank itself in a plain pair, less in LoHa and LoKr), 0 where there are none. scale: what the product
+    of the factors is multiplied by; alpha_from: see `alphas` ("" where there is no alpha). dora: the axis of the
+    magnitude. bias: whether the bias changes too. source: the module's name in the file. widens: the weight may have
+    more inputs than the base's.
     """
 
     kind: str
@@ -33,11 +34,13 @@ class Item:
     bias: bool
     source: str
     widens: bool = False
+    dim: int = 0
 
 
 @dataclass(frozen=True)
 class LoraInfo:
-    """A LoRA file in short. rank, alpha: the largest over its modules; scale: the most frequent one, `scales`: all.
+    """A LoRA file in short. rank, alpha: the largest over its modules; scale: the most frequent one, `scales`: all
+    of modules with factors.
     family: "" when the names do not tell. components: of the pipeline. warnings: sentences on what was guessed or left
     out. items: by canonical name of the module."""
 

@@ -340,7 +340,7 @@ def _spectrum(sheet: Sheet, box: Box, rows: Sequence[Row], colours: dict[str, st
         sheet.text(left - 8, y, short(value), size=11, colour=SOFT, anchor="right")
     sheet.line([(left, bottom), (right, bottom)], FAINT)
     between = [round(tick) for tick in ticks(longest) if 0.12 * longest < tick < 0.88 * longest]
-    for number in (1, *between, longest):
+    for number in sorted({1, *(tick for tick in between if tick > 1), longest}):
         sheet.text(at(number - 1, 1)[0], bottom + 14, str(number), size=11, colour=SOFT, anchor="middle")
     for part, (low, _, high) in curves.items():
         if len(high) > 1:
@@ -358,7 +358,7 @@ def _lowest(curves: Iterable[Curves]) -> float:
     found = list(curves)
     middle = min(value for _, line, _ in found for value in line)
     band = min((value for line, _, _ in found for value in line if value > 0), default=middle)
-    return max(min(max(band, middle / 3), FLATTEST) ** 1.05, 10.0**-DECADES)
+    return max(min(max(band, middle / 3), middle, FLATTEST) ** 1.05, 10.0**-DECADES)
 
 
 def _levels(lowest: float) -> list[float]:
@@ -370,7 +370,7 @@ def _levels(lowest: float) -> list[float]:
     if lowest >= 0.4:
         found = [1 - tick for tick in ticks(1 - lowest)]
     else:
-        between = (10, 5, 2) if lowest > 0.02 else (10,)
+        between = (10, 7, 5, 3, 2) if lowest > 0.1 else (10, 5, 2) if lowest > 0.02 else (10,)
         found = [number * 10.0**-power for power in range(1, DECADES + 2) for number in between]
     return [round(value, 6) for value in found if value >= lowest]
 

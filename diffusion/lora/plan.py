@@ -110,7 +110,7 @@ class _Reader:
             if len(found.shape) == 2 and found.kernel:
                 inside = found.shape[1] // (found.kernel[0] * found.kernel[1])
                 found = found._replace(shape=(found.shape[0], inside, *found.kernel))
-        alpha, factor = self._alpha(group, found, first)
+        alpha, factor = self._alpha(group, found, first, len(targets))
         return Source(group.keys, found, alpha, targets, len(targets) == 1 and place.match.split == "whole", factor)
 
     def _targets(self, group: Group, found: Form, place: Place) -> dict[str, Rows]:
@@ -133,7 +133,7 @@ class _Reader:
                 "It is for a model of another size, or damaged."
             ) from error
 
-    def _alpha(self, group: Group, found: Form, module: str) -> tuple[Alpha, float]:
+    def _alpha(self, group: Group, found: Form, module: str, modules: int) -> tuple[Alpha, float]:
         tensor = self.number(group.keys["alpha"]) if "alpha" in group.keys else None
         if not found.rank:
             beside = self.settings.adapter_config
@@ -149,7 +149,7 @@ class _Reader:
         called = group.stem.removeprefix(self.dialect.prefix)
         alpha = self.settings.alpha(module, found.rank, tensor, size, called)
         if alpha.source == "rank":
-            self.guessed += 1
+            self.guessed += modules  # a fused weight is several
             if isinstance(self.dialect.alpha, float):
                 alpha = Alpha(self.dialect.alpha, False, "format")
         elif alpha.source == "tensor" and PEFT in self.settings.metadata:
@@ -202,6 +202,7 @@ class _Reader:
             bias=form.kind == "bias" or bool({"up_bias", "diff_b"} & source.keys.keys()),
             source=named,
             widens=self._widens(source, name),
+            dim=form.rank,
         )
 
     def _widens(self, source: Source, name: str) -> bool:
@@ -246,7 +247,8 @@ CONTROL_INPUTS = 128  # 64 of the latents and 64 of the control picture
 def _info(
     reader: _Reader, items: Mapping[str, Item], metadata: Mapping[str, str], unmatched: Sequence[str]
 ) -> LoraInfo:
-    scales = [item.scale for item in items.values() if item.alpha_from]
+    # a LoKr of two whole factors has no alpha, and yet a scale: 1
+    scales = [item.scale for item in items.values() if item.alpha_from or item.kind == "lokr"]
     return LoraInfo(
         path=reader.path,
         dialect=reader.dialect.name,

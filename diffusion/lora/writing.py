@@ -5,7 +5,7 @@
     comfyui   diffusion_model.….lora_down.weight, .lora_up…   ComfyUI; the model's original names
 
 The scale is folded into B, alpha is the rank: whether a reader looks at the `.alpha` tensor, at the header or at
-neither, it computes the same change. Equal LoRAs give equal bytes.
+neither, it computes the same change. Equal LoRAs give equal bytes, whatever their files are called.
 
     save(lora, "style.safetensors", "kohya", lineage=Lineage("convert", (part("style-old.safetensors"),)))
 """
@@ -26,7 +26,7 @@ from torch import Tensor
 from ..errors import SettingError, few, nearest
 from . import names as families
 from .atomic import data_sha256, save_tensors
-from .convert import renamed
+from .convert import names_in, renamed
 from .delta import Delta, Full, Hadamard, Kronecker, LowRank
 from .lineage import Lineage
 from .model import Change, Lora
@@ -55,7 +55,8 @@ def save(
     """Write a file atomically and return its path.
 
     Args:
-        metadata: texts for the header, beside those that the LoRA brings.
+        metadata: texts for the header, beside those that the LoRA brings, such as a "modelspec.title". Without one, the
+            title is that of the family of models, and never the file's name.
         family: where the LoRA does not know its own; names of modules elsewhere follow from it.
         rank: the largest rank of a pair that stands for a LoHa, LoKr or full difference in the peft dialect; None: any
             that makes the pair no larger than the difference itself.
@@ -76,7 +77,7 @@ def save(
         {**lora.metadata, **(metadata or {})},
         dialect=dialect,
         family=of_family,
-        title=target.stem,
+        title=f"{families.get(of_family).title} LoRA" if of_family in families.FAMILIES else "LoRA",
         sha256=sha256,
         lineage=lineage,
         date=date,
@@ -118,8 +119,7 @@ def _something(change: Change) -> bool:
 
 
 def _by_suffix(changes: Mapping[str, Change], names: Names, dialect: str, rank: int | None) -> Tensors:
-    which = names.kohya if dialect == "kohya" else names.comfyui
-    if not which:
+    if not (names.kohya if dialect == "kohya" else names.comfyui):
         raise SettingError(
             "dialect", dialect, f"no LoRA files of {names.title} are made in it, and nothing would read one. Use peft."
         )
@@ -130,8 +130,7 @@ def _by_suffix(changes: Mapping[str, Change], names: Names, dialect: str, rank: 
     tensors: Tensors = {}
     for component, of_component in apart.items():
         prefix = _prefix(component, names, dialect)
-        table = None if which == "diffusers" or component != names.component else names.table(which)
-        for name, change in renamed(of_component, table, rank, dialect).items():
+        for name, change in renamed(of_component, names_in(dialect, names, component), rank, dialect).items():
             key = prefix + (name.replace(".", "_") if dialect == "kohya" else name)
             tensors |= {f"{key}.{suffix}": tensor for suffix, tensor in _suffixed(name, change, dialect, rank).items()}
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -209,7 +208,9 @@ def _dora_scale(vector: Tensor, axis: int, shape: tuple[int, ...]) -> Tensor:
 
 
 def _peft(changes: Mapping[str, Change], rank: int | None) -> tuple[Tensors, dict[str, str]]:
-    pairs = {name: _alone(name, _product(name, change), rank, "peft") for name, change in changes.items()}
+    products = {name: _product(name, change) for name, change in changes.items()}
+    most = max((delta.rank for delta in products.values() if not isinstance(delta, LowRank)), default=0)
+    pairs = {name: _alone(name, delta, rank, "peft", most) for name, delta in products.items()}
     tensors: Tensors = {}
     settings: dict[str, Any] = {}
     for component in dict.fromkeys(name.partition(".")[0] for name in pairs):
@@ -268,8 +269,8 @@ def _one_kind(component: str, changes: Mapping[str, Change]) -> None:
         )
 
 
-def _alone(name: str, delta: Delta, limit: int | None, dialect: str) -> LowRank:
-    """Any change as a pair of its own."""
+def _alone(name: str, delta: Delta, limit: int | None, dialect: str, most: int = 0) -> LowRank:
+    """Any change as a pair of its own; `most`: the rank that all modules would need."""
     try:
         return as_pair(delta, limit)
     except ValueError as problem:
@@ -277,8 +278,9 @@ def _alone(name: str, delta: Delta, limit: int | None, dialect: str) -> LowRank:
         raise SettingError(
             "dialect" if limit is None else "rank",
             dialect if limit is None else limit,
-            f"as a pair, the {delta.kind} of {name} has {problem}. Resize the LoRA first, {kept}or allow pairs of that "
-            "rank.",
+            f"as a pair, the {delta.kind} of {name} has {problem}"
+            f"{', which is larger than the change itself' if limit is None else ''}. Resize the LoRA first, {kept}or "
+            f"allow pairs of rank {max(most, delta.rank)} (--rank {max(most, delta.rank)}).",
         ) from problem
 
 

@@ -1,8 +1,13 @@
-"""Files that diffusers 0.42 misreads, drops in silence or breaks on, each read right or refused by name here."""
+"""Files that diffusers 0.42 misreads, drops in silence or breaks on, each read right or refused by name here.
+
+After each test its file goes through the node LoadLoRA too: what a sampler will read from its value is the same.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,9 @@ import torch
 from loragraph.diffusion.errors import LoraFileError
 from loragraph.diffusion.lora import reading
 from loragraph.diffusion.lora.delta import Hadamard, Kronecker
+from loragraph.graph_runtime import FakeContext
+from loragraph.graph_runtime.errors import BadInput
+from loragraph.nodes import load_lora
 from loragraph.tests.diffusion.lora.made import (
     COMFY,
     DEFAULT,
@@ -29,8 +37,25 @@ COG = f"{BLOCK}.attn1.to_q"
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "one.safetensors"
+def file(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "one.safetensors"
+    yield path
+    load = partial(load_lora, str(path), ctx=FakeContext(tmp_path / "run"))
+    try:
+        read = reading.load(path)
+    except LoraFileError:
+        with pytest.raises(BadInput, match=r"one\.safetensors"):
+            load()
+        return
+    value = load()
+    again = reading.load(value.file.path, alpha=value.alpha, partial=value.partial)
+    assert (value.family, value.modules, value.rank) == (read.family, len(read.changes), read.rank)
+    assert again.changes.keys() == read.changes.keys()
+    for name, change in read.changes.items():
+        if change.delta is not None:
+            delta = again.changes[name].delta
+            assert delta is not None
+            assert_close(delta.dense(), change.delta.dense())
 
 
 # 1. dora_scale is dropped, which leaves a wrong plain LoRA; LoHa, LoKr and lora_mid are errors
