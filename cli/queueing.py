@@ -14,6 +14,7 @@ from ..graph_runtime.sources import SourceError, resolve
 from ..graph_runtime.store import default_home
 from .common import CANCELLED, DONE, FAILED, WRONG, complain
 from .interrupts import interruptible
+from .result_tables import show_tables
 from .running import Failures, check_devices, display_for, executor_on, files_in, first_device, summarize, usable
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def run_queued(
         failures.explain()
         if record.error and not failures:
             complain(record.error)
-        states = [ended for ended, _ in queue.results(run).values()]
+        results = queue.results(run)
+        show_tables(document, registry, results, run=run, home=home, jsonl=jsonl)
+        states = [ended for ended, _ in results.values()]
         seconds = (record.ended or 0.0) - (record.started or record.ended or 0.0)
         summarize(record.status, seconds, states, sorted(files_in(out) - before), out)
     finally:

@@ -17,6 +17,7 @@ from ..graph_runtime.store import default_home
 from .common import CANCELLED, DONE, FAILED, WRONG, complain
 from .interrupts import interruptible
 from .progress import Display, JsonLines, LiveTable, PlainLines
+from .result_tables import show_tables
 
 if TYPE_CHECKING:
     from ..graph_runtime.document import Document
@@ -61,6 +62,8 @@ def run_workflow(
     finally:
         executor.close()
     failures.explain()
+    ended = {node: (state.status, state.key) for node, state in result.nodes.items()}
+    show_tables(document, registry, ended, run=result.run, home=home, jsonl=jsonl)
     states = [state.status for state in result.nodes.values()]
     summarize(result.status, result.seconds, states, sorted(files_in(out) - before), out)
     if result.status == "cancelled":

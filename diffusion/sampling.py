@@ -56,7 +56,10 @@ def sample(
     """
     steps = steps or family.card(pipeline).steps
     for use in (Use(*given) for given in adapters):
-        if use.schedule is not None and steps > 0 and (missed := use.schedule.missed(steps)):
+        if use.schedule is None or steps < 1:
+            continue
+        use.schedule.check()
+        if missed := use.schedule.missed(steps):
             raise SettingError("schedule", tuple(use.schedule), f"{Path(use.path).name} {missed}")
     with applied(pipeline, adapters, len(prompts)):
         return draw(

@@ -38,6 +38,8 @@ def sample(
     prompts = [line for line in written for _ in range(count)]
     lines = [number for number in range(1, len(written) + 1) for _ in range(count)]
     adapters = adapters_of(base, lines)
+    if steps:
+        check_schedules(base, steps)  # before the weights are loaded, where that can be
     family, pipeline = pipeline_of(base, ctx)
     steps_drawn = steps or family.card(pipeline).steps
     check_schedules(base, steps_drawn)

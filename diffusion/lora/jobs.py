@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import SettingError
 from . import lineage as lineages
@@ -25,11 +25,14 @@ from .reading import LoraInfo
 
 if TYPE_CHECKING:
     from .compare import Comparison
+    from .merge import Merged
     from .model import Lora
+    from .resize import Reduced
 
 FilePath = str | os.PathLike[str]
 OnProgress = Callable[[int, int], None]
 WRITTEN = ("peft", "kohya", "comfyui")
+Made = TypeVar("Made", "Merged", "Reduced")
 
 
 class Source(NamedTuple):
@@ -94,7 +97,13 @@ def convert_file(
     """
     lora, part = _read(Source(source, 1.0, alpha, partial), pickled=True)
     made = Lineage("convert", (part,), settings=_given(to=to, alpha=alpha, rank=rank))
-    return _write(lora, out, to, made, rank=rank)
+    done = _write(lora, out, to, made, rank=rank)
+    if rank is not None and not _became_pairs(lora, done.info):
+        idle = (
+            f"rank {rank} played no part: nothing had to become a pair to be written as {to}. To lower ranks, resize."
+        )
+        return replace(done, warnings=(*done.warnings, idle))
+    return done
 
 
 def merge_files(
@@ -125,17 +134,22 @@ def merge_files(
     files = [Source(*source) for source in sources]
     texts = _per_source(blocks, len(files))
     read = [_read(source) for source in files]
-    merged = merge(
-        [(lora, source.strength) for (lora, _), source in zip(read, files, strict=True)],
-        method,
-        rank=rank,
-        density=density,
-        seed=seed,
-        normalize=normalize,
-        blocks=texts,
-        labels=[part.file for _, part in read],
-        on_progress=on_progress,
-    )
+
+    def make(to: str) -> Merged:
+        return merge(
+            [(lora, source.strength) for (lora, _), source in zip(read, files, strict=True)],
+            method,
+            rank=rank,
+            density=density,
+            seed=seed,
+            normalize=normalize,
+            blocks=texts,
+            labels=[part.file for _, part in read],
+            dialect=to,
+            on_progress=on_progress,
+        )
+
+    merged, to = _fitting(make, dialect, [lora.dialect for lora, _ in read])
     settings = _given(rank=rank, normalize=normalize or None, blocks=texts or None)
     if method not in ("concat", "svd"):
         settings["density"] = density
@@ -143,7 +157,6 @@ def merge_files(
         settings["seed"] = seed
     made = Lineage(method, tuple(part for _, part in read), settings=settings)
     lora = replace(merged.lora, metadata=shared_texts([lora.metadata for lora, _ in read]))
-    to = dialect or _dialect(lora, [lora.dialect for lora, _ in read])
     return _write(lora, out, to, made, warnings=merged.warnings, energy=merged.energy, energies=merged.energies)
 
 
@@ -160,7 +173,8 @@ def resize_file(
     partial: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Written:
-    """Write the LoRA at a lower rank; see `resize.resize` for the criteria.
+    """Write the LoRA at a lower rank; see `resize.resize` for the criteria. The rank is that of the weights in the file,
+    which in kohya's and ComfyUI's may be several modules in one.
 
     Raises:
         LoraFileError, SettingError: it cannot be read, or not exactly one criterion is given.
@@ -169,9 +183,12 @@ def resize_file(
 
     lora, part = _read(Source(source, 1.0, alpha, partial))
     criteria = _given(rank=rank, sv_ratio=sv_ratio, sv_cumulative=sv_cumulative, sv_fro=sv_fro)
-    reduced = resize(lora, **criteria, on_progress=on_progress)
+
+    def make(to: str) -> Reduced:
+        return resize(lora, **criteria, dialect=to, on_progress=on_progress)
+
+    reduced, to = _fitting(make, dialect, [lora.dialect])
     made = Lineage("resize", (part,), settings=criteria)
-    to = dialect or _dialect(reduced.lora, [lora.dialect])
     return _write(reduced.lora, out, to, made, energy=reduced.energy, energies=reduced.energies)
 
 
@@ -201,7 +218,8 @@ def extract_file(
     Raises:
         ModelError, LoraMismatch, SettingError: a checkpoint that cannot be read, two of different kinds, a bad setting.
     """
-    from .extract import extract
+    from .checkpoint import Checkpoint
+    from .extract import changes_norms, extract
 
     criteria = _given(rank=rank, sv_ratio=sv_ratio, sv_cumulative=sv_cumulative, sv_fro=sv_fro)
     others: dict[str, Any] = {
@@ -211,14 +229,20 @@ def extract_file(
         "full_small": full_small,
         "seed": seed,
     }
-    reduced = extract(original, tuned, **criteria, **others, on_progress=on_progress)
+    first, second = Checkpoint.open(original), Checkpoint.open(tuned)
+
+    def make(to: str) -> Reduced:
+        return extract(first, second, **criteria, **others, dialect=to, on_progress=on_progress)
+
+    # what decides is small, and read first, so that the large weights need not be read twice
+    likely = "comfyui" if full_small and changes_norms(first, second, min_diff, include_text_encoders) else "peft"
+    reduced, to = _fitting(make, dialect, likely=likely)
     settings = {
         "tuned": _name(tuned),
         **criteria,
         **{name: value for name, value in others.items() if value is not None},
     }
     made = Lineage("extract", base=_name(original), settings=settings)
-    to = dialect or _dialect(reduced.lora)
     return _write(reduced.lora, out, to, made, energy=reduced.energy, energies=reduced.energies)
 
 
@@ -316,17 +340,42 @@ def _write(
     return Written(path, reading.inspect(path), tuple(told), energy, energies or {})
 
 
+def _fitting(
+    make: Callable[[str], Made], dialect: str | None, sources: Sequence[str] = (), likely: str = "peft"
+) -> tuple[Made, str]:
+    """What `make` makes for the dialect that it is to be written in, and which that is; `likely` where none is given:
+    only what there is to be written can tell."""
+    first = dialect or _shared_dialect(sources) or likely
+    made = make(first)
+    to = dialect or _dialect(made.lora, sources)
+    return (made if to == first else make(to)), to
+
+
+def _shared_dialect(sources: Sequence[str]) -> str:
+    """That of the sources where it is one and is written here, else ""."""
+    return sources[0] if sources and sources[0] in WRITTEN and len(set(sources)) == 1 else ""
+
+
 def _dialect(lora: Lora, sources: Sequence[str] = ()) -> str:
     """That of the sources where it is one and is written here; else peft, or comfyui for what peft has no form for."""
     from .writing import state_dict
 
-    if sources and sources[0] in WRITTEN and len(set(sources)) == 1:
-        return sources[0]
+    if shared := _shared_dialect(sources):
+        return shared
     try:
         state_dict(lora, "peft")
     except SettingError:
         return "comfyui"
     return "peft"
+
+
+def _became_pairs(lora: Lora, written: LoraInfo) -> bool:
+    """Whether a LoHa, LoKr or full difference was written as a pair."""
+    return any(
+        change.delta is not None and change.delta.kind != "lora" and written.items[name].kind == "lora"
+        for name, change in lora.changes.items()
+        if name in written.items
+    )
 
 
 def _given(**settings: Any) -> dict[str, Any]:

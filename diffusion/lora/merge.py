@@ -3,7 +3,8 @@
 With t_i the strength of a LoRA times what `blocks` says for the module, and D_i = s_i B_i A_i its change, per module:
 
     concat      A = [A_1; A_2; …], B = [t_1 s_1 B_1, t_2 s_2 B_2, …]: exactly the sum of the t_i D_i; the ranks add up
-    svd         the nearest change to that sum of at most `rank` (Eckart-Young), from small factors (`core`)
+    svd         the nearest change to that sum of at most `rank` (Eckart-Young), from small factors (`core`); where the
+                dialect has several modules as one weight, of that weight
     magnitude, ties, dare, dare_ties, knots
                 entries dropped or voted on in the space that the changes span (`core_space`)
 
@@ -33,7 +34,8 @@ import torch
 from ..errors import LoraMismatch, SettingError, few, nearest
 from . import core_space, names
 from .blocks import strengths
-from .merge_module import Likeness, Part, Rule, merged_change
+from .convert import grouped
+from .merge_module import Found, Likeness, Part, Rule, merged_weight
 from .model import Change, Lora
 
 METHODS = ("concat", "svd", *core_space.RULES)
@@ -62,6 +64,7 @@ def merge(
     normalize: bool = False,
     blocks: Sequence[str] = (),
     labels: Sequence[str] = (),
+    dialect: str = "peft",
     on_progress: OnProgress | None = None,
 ) -> Merged:
     """Return one LoRA for several with their strengths.
@@ -75,6 +78,7 @@ def merge(
             those that agree on the entry), so that the result is a mean and no sum.
         blocks: strengths by block for each LoRA (see `blocks`), "" for none; what is 0 is left out.
         labels: what to call the LoRAs in messages, such as names of files.
+        dialect: that the result will be written in. The rank is that of a weight there, which may be several modules.
 
     Raises:
         SettingError: a setting out of range, nothing to combine, a pattern in `blocks` that fits nothing, strengths so
@@ -88,30 +92,33 @@ def merge(
     _refuse_what_does_not_add_up(parts)
     rule = Rule(method, rank, density, seed, normalize)
     changes: dict[str, Change] = {}
-    alike: dict[str, Likeness] = {}
-    for number, (module, members) in enumerate(parts.items()):
-        changes[module], alike[module] = _one(module, members, rule)
+    found: list[Found] = []
+    for weight in grouped(parts, family, "peft" if method == "concat" else dialect):
+        made, alike = _one({module: parts[module] for module in weight}, rule)
+        changes |= made
+        found += alike
         if on_progress is not None:
-            on_progress(number + 1, len(parts))
-    overall = Likeness(*(sum(column) for column in zip(*alike.values(), strict=True)))
+            on_progress(len(changes), len(parts))
+    overall = Likeness(*(sum(column) for column in zip(*(each.likeness for each in found), strict=True)))
+    energies = {module: each.likeness.energy for each in found for module in each.modules}
     return Merged(
-        Lora(changes, family),
+        Lora({module: changes[module] for module in parts}, family),
         overall.energy,
-        {module: found.energy for module, found in alike.items() if changes[module].delta is not None},
+        {module: energies[module] for module in parts if changes[module].delta is not None},
         _warnings(loras, parts, called, overall),
     )
 
 
-def _one(module: str, members: Sequence[Part], rule: Rule) -> tuple[Change, Likeness]:
-    """The change of one module, refused where it overflows."""
+def _one(weight: Mapping[str, Sequence[Part]], rule: Rule) -> tuple[dict[str, Change], list[Found]]:
+    """The changes of the modules of one weight, refused where they overflow."""
     try:
-        change, alike = merged_change(module, members, rule)
-        if _finite(change):
-            return change, alike
+        changes, alike = merged_weight(weight, rule)
+        if all(_finite(change) for change in changes.values()):
+            return changes, alike
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # squares overflow first
         pass
-    given = [part.strength for part in members]
-    raise SettingError("strengths", given, f"{module} would change by more than fp32 can hold; use smaller ones.")
+    given = [part.strength for part in next(iter(weight.values()))]
+    raise SettingError("strengths", given, f"{few(weight)} would change by more than fp32 can hold; use smaller ones.")
 
 
 def _finite(change: Change) -> bool:

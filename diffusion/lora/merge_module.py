@@ -1,12 +1,15 @@
 """How the changes that several LoRAs make to one module become one; see `merge` for the methods.
 
+Modules that are one weight in the dialect of the result (FLUX's q, k and v in kohya's) are combined each for itself,
+and the result that is to have a rank is that weight's: their rows below each other.
+
 Sizes may differ in two ways only: the weight of a 1x1 convolution may be given as a matrix, and a control LoRA may have
 more inputs than the base (`Change.widens`), which the others then get zeros for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,6 +22,7 @@ from . import core, core_space
 from .core import Factors
 from .delta import Delta, Full, LowRank
 from .model import Change
+from .resize import split, together
 
 CANCELLED = 1e-14
 """A sum whose squared norm is below this share of that of its parts is zero but for rounding."""
@@ -58,20 +62,56 @@ class Likeness(NamedTuple):
         return min(1.0, self.common**2 / (self.result * self.plain))
 
 
+class Combined(NamedTuple):
+    """What a method makes of the changes of a module of this shape, the plain sum, and its parts; the factors of each,
+    in fp64."""
+
+    shape: tuple[int, ...]
+    result: Factors
+    plain: Factors
+    parts: Sequence[Factors]
+
+
+class Found(NamedTuple):
+    """What the result has of the plain sum, in modules whose rank was lowered together."""
+
+    modules: Sequence[str]
+    likeness: Likeness
+
+
 SAME = Likeness(1.0, 1.0, 1.0)
 
 
-def merged_change(module: str, parts: Sequence[Part], rule: Rule) -> tuple[Change, Likeness]:
-    """Return the one change of a module, and what it has of the plain sum.
+def merged_weight(modules: Mapping[str, Sequence[Part]], rule: Rule) -> tuple[dict[str, Change], list[Found]]:
+    """Return the changes of the modules of one weight, and what each `Found` says of some of them.
 
     Raises:
         LoraMismatch: the changes are of different sizes.
     """
+    changes, sums = {}, {}
+    found: list[Found] = []
+    for module, parts in modules.items():
+        change, likeness, total = _merged(module, parts, rule)
+        changes[module] = change
+        if total is not None:
+            sums[module] = total
+        else:
+            found.append(Found([module], likeness))
+    for group in together({module: changes[module].delta for module in sums}):
+        deltas, likeness = _reduced([sums[module] for module in group], rule)
+        for module, delta in zip(group, deltas, strict=True):
+            changes[module] = replace(changes[module], delta=delta)
+        found.append(Found(group, likeness))
+    return changes, found
+
+
+def _merged(module: str, parts: Sequence[Part], rule: Rule) -> tuple[Change, Likeness, Combined | None]:
+    """The change of a module, or, where its rank is still to be lowered, its bias and what there is of the rest."""
     with_bias = [part for part in parts if part.change.bias is not None]
     bias = _sum([(part.change.bias, part.strength) for part in with_bias if part.change.bias is not None], rule)
     with_delta = [part for part in parts if part.change.delta is not None]
     if not with_delta:
-        return Change(bias=bias), Likeness()
+        return Change(bias=bias), Likeness(), None
     shape, widens = _shape(module, with_delta)
     deltas = [
         (_widened(part.change.delta, shape) if widens else part.change.delta, part.strength)
@@ -82,13 +122,13 @@ def merged_change(module: str, parts: Sequence[Part], rule: Rule) -> tuple[Chang
         total = _sum([(delta.dense(torch.float64).reshape(shape), strength) for delta, strength in deltas], rule)
         assert total is not None
         square = float(total.double().square().sum())
-        return Change(Full(total), bias=bias, widens=widens), Likeness(square, square, square)
+        return Change(Full(total), bias=bias, widens=widens), Likeness(square, square, square), None
     if rule.method == "concat":
-        delta, likeness = _concatenated(deltas, shape, rule), SAME
-    else:
-        seeds = [core_space.draw_seed(rule.seed, module, part.place) for part in with_delta]
-        delta, likeness = _combined(deltas, shape, rule, seeds)
-    return Change(delta, bias=bias, widens=widens), likeness
+        return Change(_concatenated(deltas, shape, rule), bias=bias, widens=widens), SAME, None
+    seeds = [core_space.draw_seed(rule.seed, module, part.place) for part in with_delta]
+    combined = _combined(deltas, shape, rule, seeds)
+    # the delta only tells the shape here
+    return Change(deltas[0][0], bias=bias, widens=widens), Likeness(), combined
 
 
 def _divisor(strengths: Sequence[float], rule: Rule) -> float:
@@ -114,22 +154,47 @@ def _concatenated(deltas: Sequence[tuple[Delta, float]], shape: tuple[int, ...],
 
 def _combined(
     deltas: Sequence[tuple[Delta, float]], shape: tuple[int, ...], rule: Rule, seeds: Sequence[int]
-) -> tuple[LowRank, Likeness]:
-    """By a method other than concat, with what it has of the plain sum."""
+) -> Combined:
+    """By a method other than concat, before its rank is lowered."""
     plain, factors = core.stack_deltas(deltas)
-    most = rule.rank or min(plain[0].shape)
+    strengths = [strength for _, strength in deltas]
     if rule.method == "svd":
-        best = core.best(*plain, most)
+        down, up = plain
+        result = (down, up / _divisor(strengths, rule)) if rule.normalize else plain
+    else:
+        weights = [abs(strength) for strength in strengths] if rule.normalize else None
+        result = core_space.combine(factors, rule.method, rule.density, seeds, weights)
+    return Combined(shape, result, plain, factors)
+
+
+def _reduced(sums: Sequence[Combined], rule: Rule) -> tuple[Sequence[LowRank], Likeness]:
+    """The modules of one weight at the rule's rank: for each its change, and what they all have of the plain sum."""
+    shapes = [each.shape for each in sums]
+    result = sums[0].result if len(sums) == 1 else below([each.result for each in sums])
+    if rule.method == "svd":
+        best = core.best(*result, rule.rank or min(len(result[1]), result[0].shape[1]))
         squares = best.values.square()
         kept = float(squares[: len(best.down)].sum())
-        down = best.down / _divisor([strength for _, strength in deltas], rule) if rule.normalize else best.down
-        return core.pair(down, best.up, shape), Likeness(kept, kept, float(squares.sum()))
-    weights = [abs(strength) for _, strength in deltas] if rule.normalize else None
-    result = core_space.combine(factors, rule.method, rule.density, seeds, weights)
-    if rule.rank is not None:
-        reduced = core.best(*result, rule.rank)
+        shared = core.pair(best.down, best.up, (len(best.up), *shapes[0][1:]))
+        return split(shared, shapes), Likeness(kept, kept, float(squares.sum()))
+    if rule.rank is not None or len(sums) > 1:
+        reduced = core.best(*result, rule.rank or min(len(result[1]), result[0].shape[1]))
         result = (reduced.down, reduced.up)
-    return core.pair(*result, shape), _likeness(result, plain, factors)
+    pairs = split(core.pair(*result, (len(result[1]), *shapes[0][1:])), shapes)
+    rows = result[1].split([shape[0] for shape in shapes])
+    found = [_likeness((result[0], up), each.plain, each.parts) for up, each in zip(rows, sums, strict=True)]
+    return pairs, Likeness(*(sum(column) for column in zip(*found, strict=True)))
+
+
+def below(parts: Sequence[Factors]) -> Factors:
+    """Return the factors of changes below each other; an A that all of them have stays one."""
+    first = parts[0][0]
+    if all(down.shape == first.shape and torch.equal(down, first) for down, _ in parts[1:]):
+        return first, torch.cat([up for _, up in parts])
+    down, up = torch.cat([down for down, _ in parts]), torch.block_diag(*(up for _, up in parts))
+    if len(down) > down.shape[1]:  # more directions than there are inputs
+        return torch.eye(down.shape[1], dtype=down.dtype), up @ down
+    return down, up
 
 
 def _likeness(result: Factors, plain: Factors, parts: Sequence[Factors]) -> Likeness:

@@ -16,10 +16,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from loragraph.diffusion.errors import LoraFileError
+from loragraph.diffusion.lora import reading
 from loragraph.diffusion.lora.model import Lora
 
 Ranges = tuple[int, int] | tuple[tuple[int, int], ...]
@@ -109,3 +112,28 @@ def assert_close(found: Tensor, expected: Tensor, name: str = "") -> None:
     assert tuple(found.shape) == tuple(expected.shape), name
     size = math.sqrt(float(expected.double().square().mean())) or 1.0
     assert float((found.double() - expected).abs().max()) <= 1e-6 * max(size, float(expected.abs().max())), name
+
+
+D = 16
+TO_Q = "transformer.transformer_blocks.0.attn.to_q"
+PROJ = "transformer.single_transformer_blocks.0.proj_out"
+NORM = f"{TO_Q.removesuffix('.to_q')}.norm_q"
+
+
+def plain(**metadata: str) -> Sheet:
+    sheet = Sheet(PEFT)
+    sheet.pair(TO_Q, TO_Q, (D, D))
+    sheet.pair(PROJ, PROJ, (D, D))
+    sheet.metadata = dict(metadata)
+    return sheet
+
+
+def refused(sheet: Sheet, folder: Path, partial: bool = False) -> str:
+    """The words of the refusal, which must be the same for the header alone and for the weights."""
+    path = sheet.write(folder / "one.safetensors")
+    with pytest.raises(LoraFileError) as first:
+        reading.inspect(path, partial=partial)
+    with pytest.raises(LoraFileError) as second:
+        reading.load(path, partial=partial)
+    assert str(first.value) == str(second.value)
+    return str(first.value).removeprefix(str(path))
