@@ -31,7 +31,9 @@ def _first_line(kind: NodeType) -> str:
 def describe(kind: NodeType, console: Console) -> None:
     """Print one node type: its sockets, its settings with limits and defaults, its outputs."""
     console.print(Text(f"{kind.name}  (version {kind.version}, {kind.category})", style="bold"))
-    console.print(Text((kind.doc or "").strip() + "\n"))
+    for paragraph in (kind.doc or "").strip().split("\n\n"):
+        # the lines of a docstring are as long as those of the code, and not as the terminal's
+        console.print(Text(" ".join(paragraph.split()) + "\n"))
     for name, socket in kind.inputs.items():
         many = ", several" if socket.many else ""
         need = "" if socket.required else ", optional"

@@ -34,8 +34,9 @@ ROWS = 40
 """So many rows of a table are printed."""
 PIPED = 300
 """Characters a line where the output is no terminal."""
-NARROWEST, WIDEST, GAP = 16, 60, 2
-"""Characters: names are shortened to no fewer; another text is cut at so many; so many lie between columns."""
+NARROWEST, WIDEST, SHORT, GAP = 16, 60, 8, 2
+"""Characters: names are shortened to no fewer; another text is cut at so many; a title of so many is not broken; so
+many lie between columns."""
 
 ENDED_WELL = ("done", "cached")
 
@@ -124,8 +125,9 @@ def _column(table: Table, place: int) -> _Column:
     title = " ".join(printable(table.columns[place]).split())
     number = bool(place) and all(cell is None or isinstance(cell, int | float) for cell in cells)
     widest = max((len(cell) for cell in written[:ROWS]), default=0)
-    # a title is broken between its words
-    return _Column(title, written, number, max(min(widest, WIDEST) if place else widest, *map(len, title.split()), 1))
+    # a long title is broken between its words
+    words = title.split() if len(title) > SHORT else [title]
+    return _Column(title, written, number, max(min(widest, WIDEST) if place else widest, *map(len, words), 1))
 
 
 def _wide(columns: Sequence[_Column]) -> int:

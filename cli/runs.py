@@ -151,21 +151,27 @@ def _print_table(records: list["RunRecord"]) -> None:
 
     from .progress import STYLES
 
+    console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    # Names and errors give way where the terminal is narrow, and the year; an id can be copied.
     for title in ("id", "name", "state", "nodes", "made", "took", ""):
         table.add_column(title, justify="right" if title in ("nodes", "took") else "left", no_wrap=title != "")
-    for record in records:
+    moments = [_moment(record.created)[0 if console.width >= 100 else len("2026-") :] for record in records]
+    for record, moment in zip(records, moments, strict=True):
         state = "stopping" if record.stopping and record.status == "running" else record.status
         table.add_row(
             Text(record.id),
             Text(record.name),
             Text(state, style=STYLES.get(state, "dim")),
             f"{record.finished}/{record.nodes}",
-            _moment(record.created),
+            moment,
             _took(record),
             Text(record.error.partition("\n")[0]),
         )
-    Console(highlight=False).print(table)
+    for column in table.columns:
+        if column.header not in ("name", ""):
+            column.min_width = max(map(len, map(str, (column.header, *column.cells))))
+    console.print(table)
 
 
 def _facts(record: "RunRecord") -> Iterator[tuple[str, str]]:

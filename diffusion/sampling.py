@@ -9,13 +9,12 @@ is drawn. The stock pipeline does the drawing: its user gets the same pixels wit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from PIL.Image import Image
 
-from .adapters import AnyUse, Use, applied, engine_of
+from .adapters import AnyUse, applied, engine_of
 from .errors import SettingError
 from .families import Family
 
@@ -51,16 +50,9 @@ def sample(
         preview: called every `preview_every` steps with (index of the batch's first picture, half-drawn pictures).
 
     Raises:
-        SettingError: a size that the model cannot draw, a number out of range, or a schedule that is on in no step.
+        SettingError: a size that the model cannot draw, or a number out of range.
         LoraFileError, LoraMismatch: see `adapters`.
     """
-    steps = steps or family.card(pipeline).steps
-    for use in (Use(*given) for given in adapters):
-        if use.schedule is None or steps < 1:
-            continue
-        use.schedule.check()
-        if missed := use.schedule.missed(steps):
-            raise SettingError("schedule", tuple(use.schedule), f"{Path(use.path).name} {missed}")
     with applied(pipeline, adapters, len(prompts)):
         return draw(
             pipeline,

@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from ..graph_runtime.context import Context
 from ..graph_runtime.errors import BadInput
@@ -13,6 +13,9 @@ from .convert_lora import DIALECTS
 from .lora_values import warn
 from .saving import NumberedFiles, checked_name
 from .words import blaming
+
+if TYPE_CHECKING:
+    from ..diffusion.lora.jobs import Written
 
 AS_IT_IS = "as it is"
 
@@ -31,7 +34,7 @@ def save_lora(
     under this name before, is not written again.
     """
     name = checked_name(name)
-    source = Path(lora.file.path)
+    source, rank, modules = Path(lora.file.path), lora.rank, lora.modules
     if format == AS_IT_IS:
         if lora.alpha is not None:
             raise BadInput(
@@ -45,13 +48,15 @@ def save_lora(
                 ctx.log.info("already there: %s", path)
                 return
     else:
-        source = _converted(lora, format, ctx)
+        converted = _converted(lora, format, ctx)
+        # in a layout with fused weights, the rank may be another one
+        source, rank, modules = Path(converted.path), converted.info.rank, converted.info.modules
     path, new = NumberedFiles(ctx.out, name, ".safetensors").add(lambda partial: _copy(source, partial))
     said = "saved %s (rank %d, %d modules)" if new else "already there: %s (rank %d, %d modules)"
-    ctx.log.info(said, path, lora.rank, lora.modules)
+    ctx.log.info(said, path, rank, modules)
 
 
-def _converted(lora: LoRA, to: str, ctx: Context) -> Path:
+def _converted(lora: LoRA, to: str, ctx: Context) -> "Written":
     from ..diffusion.lora import jobs
 
     with blaming("lora", lora.file.path, {"dialect": "format", "rank": "format"}):
@@ -59,7 +64,7 @@ def _converted(lora: LoRA, to: str, ctx: Context) -> Path:
             lora.file.path, ctx.folder / f"{to}.safetensors", to, alpha=lora.alpha, partial=lora.partial
         )
     warn(ctx, converted.warnings)
-    return Path(converted.path)
+    return converted
 
 
 def _same(path: Path, file: FileRef) -> bool:

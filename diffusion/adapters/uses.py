@@ -91,8 +91,8 @@ class Schedule(NamedTuple):
         near = self.widened(steps)
         lies = f"none of the {steps} steps lies" if steps > 1 else "the only step doesn't lie"
         return (
-            f"is on from {self.start:g} to {self.end:g}, where {lies} (step 1 is at {0.5 / steps:.3g}, the last at "
-            f"{1 - 0.5 / steps:.3g}), so it would never be on; the nearest that has one is {near.start:g} to {near.end:g}."
+            f"is on from {self.start:g} to {self.end:g}, where {lies} (step i of n, from 0, lies at (i + 1/2) / n); "
+            f"the nearest range that has one is {near.start:g} to {near.end:g}."
         )
 
     def strength(self, strength: float, step: int, steps: int) -> float:

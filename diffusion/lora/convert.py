@@ -245,10 +245,10 @@ def _dense(delta: Delta | None) -> Tensor | None:
 def _one_pair(pairs: Sequence[LowRank | None], out: int, places: Sequence[Ranges]) -> LowRank:
     present = [pair for pair in pairs if pair is not None]
     dtype = _common([tensor for pair in present for tensor in (pair.down, pair.up)])
-    ups = [pair.up.flatten(1).double() * pair.scale for pair in present]
+    ups = [pair.up.detach().cpu().flatten(1).double() * pair.scale for pair in present]
     if dtype in HALVES and not all(torch.equal(up.to(dtype).double(), up) for up in ups):
         dtype = torch.float32
-    down, slots = _union([pair.down.to(dtype) for pair in present])
+    down, slots = _union([pair.down.detach().to("cpu", dtype) for pair in present])
     rows: list[Tensor | None] = []
     numbered = iter(range(len(present)))
     for pair in pairs:

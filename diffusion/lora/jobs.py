@@ -173,8 +173,8 @@ def resize_file(
     partial: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Written:
-    """Write the LoRA at a lower rank; see `resize.resize` for the criteria. The rank is that of the weights in the file,
-    which in kohya's and ComfyUI's may be several modules in one.
+    """Write the LoRA at a lower rank; see `resize.resize` for the criteria. The rank is that of the weights in the
+    file, which in kohya's and ComfyUI's may be several modules in one.
 
     Raises:
         LoraFileError, SettingError: it cannot be read, or not exactly one criterion is given.

@@ -174,9 +174,12 @@ def _reduced(sums: Sequence[Combined], rule: Rule) -> tuple[Sequence[LowRank], L
     if rule.method == "svd":
         best = core.best(*result, rule.rank or min(len(result[1]), result[0].shape[1]))
         squares = best.values.square()
-        kept = float(squares[: len(best.down)].sum())
+        kept, total = float(squares[: len(best.down)].sum()), float(squares.sum())
+        if rule.normalize and total > 0:  # as for the other methods, a module counts as much as its sum, not its mean
+            plain = sum(core.inner(each.plain, each.plain) for each in sums)
+            kept, total = kept * plain / total, plain
         shared = core.pair(best.down, best.up, (len(best.up), *shapes[0][1:]))
-        return split(shared, shapes), Likeness(kept, kept, float(squares.sum()))
+        return split(shared, shapes), Likeness(kept, kept, total)
     if rule.rank is not None or len(sums) > 1:
         reduced = core.best(*result, rule.rank or min(len(result[1]), result[0].shape[1]))
         result = (reduced.down, reduced.up)

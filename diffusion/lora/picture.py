@@ -370,7 +370,7 @@ def _levels(lowest: float) -> list[float]:
     if lowest >= 0.4:
         found = [1 - tick for tick in ticks(1 - lowest)]
     else:
-        between = (10, 7, 5, 3, 2) if lowest > 0.1 else (10, 5, 2) if lowest > 0.02 else (10,)
+        between = (10, 7, 5, 3, 2) if lowest > 0.1 else (10, 5, 2) if lowest > 0.005 else (10,)
         found = [number * 10.0**-power for power in range(1, DECADES + 2) for number in between]
     return [round(value, 6) for value in found if value >= lowest]
 

@@ -274,13 +274,14 @@ def _alone(name: str, delta: Delta, limit: int | None, dialect: str, most: int =
     try:
         return as_pair(delta, limit)
     except ValueError as problem:
+        needed = max(most, delta.rank)
+        unsaid = "; without it, none is made that is larger than the change itself" if limit is None else ""
         kept = "use kohya or comfyui, which keep it as it is, " if dialect == "peft" else "use peft, "
         raise SettingError(
             "dialect" if limit is None else "rank",
             dialect if limit is None else limit,
-            f"as a pair, the {delta.kind} of {name} has {problem}"
-            f"{', which is larger than the change itself' if limit is None else ''}. Resize the LoRA first, {kept}or "
-            f"allow pairs of rank {max(most, delta.rank)} (--rank {max(most, delta.rank)}).",
+            f"as a pair, the {delta.kind} of {name} has {problem}. Resize the LoRA first, {kept}or allow pairs of rank "
+            f"{needed} (--rank {needed}){unsaid}.",
         ) from problem
 
 

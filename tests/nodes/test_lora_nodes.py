@@ -11,7 +11,8 @@ import torch
 from loragraph.diffusion.adapters import CURVES
 from loragraph.diffusion.errors import SettingError
 from loragraph.diffusion.lora import merge, reading, writing
-from loragraph.diffusion.lora.model import Lora, plain
+from loragraph.diffusion.lora.delta import Hadamard
+from loragraph.diffusion.lora.model import Change, Lora, plain
 from loragraph.graph_runtime import BadInput, Base, Cancelled, FakeContext, LoRA, NodeType, Registry
 from loragraph.graph_runtime.document import load
 from loragraph.graph_runtime.fingerprints import Fingerprints
@@ -401,9 +402,26 @@ def test_an_inspected_lora_is_a_row_for_each_module_and_a_picture(ctx: FakeConte
     rows = [dict(zip(found.table.columns, row, strict=True)) for row in found.table.rows]
     norms = {name: float(change.norm()) for name, change in changes(material.lora(0)).items()}
     assert {row["module"]: pytest.approx(row["norm"], rel=1e-4) for row in rows} == norms
+    assert "dim" not in found.table.columns
     assert {(row["rank"], row["alpha"], row["scale"], row["kind"]) for row in rows} == {(2, 2.0, 1.0, "lora")}
     (picture,) = found.picture.items
     assert Path(picture.file.path).is_relative_to(ctx.folder) and min(picture.width, picture.height) > 100
+
+
+def test_the_rank_of_a_loha_is_told_beside_that_of_its_factors(ctx: FakeContext, tmp_path: Path) -> None:
+    (name, *_) = changes(material.lora(0))
+    out, inside = changes(material.lora(0))[name].shape
+    factors = [torch.randn(*shape) for shape in ((out, 3), (3, inside), (out, 3), (3, inside))]
+    path = writing.save(
+        Lora({name: Change(Hadamard(*factors, alpha=1.5))}, "flux"), tmp_path / "a.safetensors", "kohya"
+    )
+    table = inspect_lora(material.loaded(path), ctx=ctx).table
+    (row,) = [
+        row for row in (dict(zip(table.columns, each, strict=True)) for each in table.rows) if row["module"] == name
+    ]
+    assert (row["dim"], row["rank up to"], row["alpha"], row["scale"]) == (3, 9, 1.5, 0.5)
+    item = reading.inspect(path).items[name]
+    assert (item.dim, item.rank) == (3, 9)
 
 
 def test_a_lora_is_all_like_itself_and_unlike_another(ctx: FakeContext, tmp_path: Path) -> None:
@@ -414,6 +432,7 @@ def test_a_lora_is_all_like_itself_and_unlike_another(ctx: FakeContext, tmp_path
     assert (whole["module"], len(modules)) == ("all", 4)
     assert [whole[name] for name in ("cosine", "outputs", "inputs", "b / a")] == pytest.approx([1, 1, 1, 2], rel=1e-5)
     assert all(row["in"] == "both" and row["rank a"] == 2 for row in modules)
+    assert {f"{name}{what}" for name in ("outputs", "inputs") for what in ("", " by chance")} <= set(table.columns)
     other = compare_lora(lora, material.lora(1), ctx=ctx)
     assert abs(other.rows[0][other.columns.index("cosine")]) < 0.5
 

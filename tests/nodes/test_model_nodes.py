@@ -66,13 +66,29 @@ def test_a_lora_acts_in_the_steps_it_is_for(ctx: FakeContext) -> None:
     base, lora = material.base(), material.lora()
     always = draw(material.applied(base, lora, 2.0), ctx, "always")
     faded = material.applied(base, lora, 2.0, start=0.5, end_strength=0.5)
-    never = draw(material.applied(base, lora, 2.0, start=0.99), ctx, "never")
     assert (draw(material.applied(base, lora, 2.0, end_strength=2.0), ctx, "steady") == always).all()
-    assert (never == draw(base, ctx, "bare")).all()
     assert numpy.abs(draw(faded, ctx, "faded") - always).max() > 0
     (picture, *_) = sample(faded, "a cat", steps=2, ctx=again(ctx, "told")).items
     (told,) = picture.settings["loras"]
     assert told["schedule"] == {"start": 0.5, "end": 1.0, "end_strength": 0.5, "curve": "linear"}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "steps", "near"),
+    [
+        (0.01, 0.02, 8, r"8 steps .* 0\.01 to 0\.07\."),
+        (0.99, 1.0, 2, r"2 steps .* 0\.75 to 1\."),
+        (0.001, 0.002, 0, "steps"),
+    ],
+)
+def test_a_lora_for_none_of_the_steps_is_refused(
+    start: float, end: float, steps: int, near: str, ctx: FakeContext
+) -> None:
+    base = material.applied(material.applied(material.base(), material.lora(1)), material.lora(), start=start, end=end)
+    with pytest.raises(BadInput, match=f'"lora 0" is on from {start:g} to {end:g}, where none of .*{near}') as caught:
+        sample(base, "a cat", steps=steps, ctx=ctx)
+    assert caught.value.field == "base"
+    assert len(ctx.models) == (0 if steps else 1)  # where the number of steps is known, before the weights are loaded
 
 
 def test_blocks_take_part_of_a_lora_away(ctx: FakeContext) -> None:

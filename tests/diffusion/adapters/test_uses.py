@@ -33,6 +33,19 @@ def test_two_schedules_that_meet_share_out_the_steps(middle: float, steps: int) 
     assert all(first.strength(1.0, step, steps) + second.strength(1.0, step, steps) == 1 for step in range(steps))
 
 
+@given(start=some.floats(0, 0.99), wide=some.floats(0, 0.2), steps=some.integers(1, 1000))
+def test_a_schedule_between_two_steps_is_widened_to_the_nearest(start: float, wide: float, steps: int) -> None:
+    schedule = Schedule(start, min(start + wide, 1.0))
+    near = schedule.widened(steps)
+    assert len(near.on(steps)) >= 1 and 0 <= near.start <= start and schedule.end <= near.end <= 1
+    if schedule.on(steps):
+        assert near == schedule and not schedule.missed(steps)
+    else:
+        assert f"the nearest range that has one is {near.start:g} to {near.end:g}." in schedule.missed(steps)
+        # by no more than half the way between two steps, and what rounding adds
+        assert (start - near.start) + (near.end - schedule.end) <= 0.5 / steps + 2 / (10 * steps)
+
+
 @given(
     strength=some.floats(-2, 2),
     end=some.floats(-2, 2),

@@ -7,13 +7,14 @@ import itertools
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image, ImageChops
 from torch import Tensor
 
-from loragraph.diffusion.lora import compare, criterion, drawing, report, singular
+from loragraph.diffusion.lora import compare, criterion, drawing, picture, report, singular
 from loragraph.diffusion.lora.delta import Delta, Full, Hadamard, Kronecker, LowRank
 from loragraph.diffusion.lora.drawing import legible, short, ticks
 from loragraph.diffusion.lora.model import Change, Lora, Magnitude, plain
@@ -36,7 +37,7 @@ UNET = "unet.down_blocks.1.attentions.0"
 
 
 def test_examples_in_the_docstrings_hold() -> None:
-    for module in (report, drawing, criterion, singular, compare):
+    for module in (report, picture, drawing, criterion, singular, compare):
         tried = doctest.testmod(module)
         assert tried.attempted > 1 and not tried.failed, module
 
@@ -47,6 +48,7 @@ def test_a_row_tells_what_the_dense_matrix_says(form: str) -> None:
     (row,) = report.table(Lora({f"{UNET}.proj_in": Change(delta)}))
     values = torch.linalg.svdvals(delta.dense(torch.float64).flatten(1))
     assert (row.kind, row.shape, row.rank, row.scale) == (delta.kind, delta.shape, delta.rank, delta.scale)
+    assert row.dim == {"lora": 4, "conv": 4, "loha": 3, "lokr": 2}.get(form)
     assert row.alpha == (None if isinstance(delta, Full) else delta.alpha)
     assert row.norm == pytest.approx(float(values.norm()), rel=1e-5)
     assert row.spectral == pytest.approx(float(values[0]), rel=1e-5)
@@ -136,6 +138,19 @@ def test_blocks_come_in_the_order_of_the_network_with_their_norms() -> None:
     ]
 
 
+def test_a_unet_s_layers_come_as_it_goes_through_them() -> None:
+    layers = {
+        "down_blocks.10": ("resnets.0", "attentions.0", "resnets.1", "attentions.1", "downsamplers.0"),
+        "mid_block": ("resnets.0", "attentions.0", "resnets.1"),
+        "up_blocks.0": ("resnets.0", "resnets.1", "upsamplers.0"),
+    }
+    pair = (torch.eye(2, 4), torch.eye(5, 2), 2.0)
+    names = ["conv_in", *(f"{block}.{layer}.conv" for block, inside in layers.items() for layer in inside)]
+    shuffled = dict.fromkeys((f"unet.{name}" for name in sorted(names)), pair)
+    found = [block.block for block in report.blocks(report.table(plain(shuffled, "sdxl")))]
+    assert found == ["unet", *(f"unet.{name.removesuffix('.conv')}" for name in names[1:])]
+
+
 def test_what_modules_share_is_counted_once() -> None:
     down, up = numbers(1, 4, 20), numbers(2, 32, 4)
     parts = {f"unet.{name}": Change(LowRank(down, rows, 4.0)) for name, rows in zip("ab", up.chunk(2), strict=True)}
@@ -147,6 +162,7 @@ def test_the_report_is_plain_json() -> None:
     lora = Lora({f"{UNET}.proj_in": Change(FORMS["lokr"]), "unet.a": Change(FORMS["lora"])}, "sdxl", dialect="kohya")
     told = json.loads(json.dumps(report.as_json(lora), allow_nan=False))
     assert (told["family"], told["dialect"], told["modules"], told["rank"]) == ("sdxl", "kohya", 2, 6)
+    assert (told["dim"], told["scales"], [row["dim"] for row in told["table"]]) == (4, [0.5, 1.0], [2, 4])
     squares = sum(delta.dense(torch.float64).square().sum() for delta in (FORMS["lokr"], FORMS["lora"]))
     assert told["norm"] == pytest.approx(float(squares) ** 0.5, rel=1e-5)
     assert len(told["table"][0]["values"]) <= 8 and told["table"][1]["shape"] == [16, 20]
@@ -188,6 +204,98 @@ def test_every_kind_of_lora_is_drawn(tmp_path: Path) -> None:
     pictures.append(drawn(Lora({"unet.a": Change(Full(torch.zeros(4, 4)))}), tmp_path / "zeros.png"))
     for one, other in itertools.pairwise(pictures):
         assert ImageChops.difference(one, other).getbbox() is not None
+
+
+class Written(drawing.Sheet):
+    """A sheet that notes what is written and drawn on it: texts with their boxes, and bars."""
+
+    last: Written
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__(width, height)
+        self.texts: list[tuple[str, tuple[float, float, float, float]]] = []
+        self.bars: list[tuple[float, float, float, float, str]] = []
+        Written.last = self
+
+    def text(self, x: float, y: float, text: str, size: float = 13, *style: Any, **more: Any) -> float:
+        width = super().text(x, y, text, size, *style, **more)
+        left = x - width * {"left": 0, "middle": 0.5, "right": 1}[more.get("anchor", "left")]
+        self.texts.append((text, (left, y - size / 2, left + width, y + size / 2)))
+        return width
+
+    def upright(self, x: float, y: float, text: str, size: float = 13, colour: str = "") -> None:
+        super().upright(x, y, text, size, colour)
+        self.texts.append((text, (x - size / 2, y, x + size / 2, y + self.measure(text, size))))
+
+    def bar(self, left: float, top: float, right: float, bottom: float, colour: str, round_by: float = 2) -> None:
+        super().bar(left, top, right, bottom, colour, round_by)
+        self.bars.append((left, top, right, bottom, colour))
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> type[Written]:
+    monkeypatch.setattr(picture, "Sheet", Written)
+    return Written
+
+
+def sdxl() -> Lora:
+    """Every kind of block of SDXL's UNet and both text encoders, in small."""
+    modules = []
+    for part, count, layers in (("down_blocks", 3, 2), ("up_blocks", 3, 3)):
+        for block, layer in itertools.product(range(count), range(layers)):
+            modules += [f"unet.{part}.{block}.{kind}.{layer}.conv" for kind in ("resnets", "attentions")]
+        modules += [f"unet.{part}.{block}.{part[:-7]}samplers.0.conv" for block in range(count - 1)]
+    modules += [f"unet.mid_block.{layer}.conv" for layer in ("resnets.0", "attentions.0", "resnets.1")]
+    for component, count in (("text_encoder", 12), ("text_encoder_2", 32)):
+        modules += [f"{component}.text_model.encoder.layers.{layer}.mlp.fc1" for layer in range(count)]
+    modules += [f"unet.down_blocks.0.attentions.0.layer{number}" for number in range(40)]
+    return plain(dict.fromkeys(modules, (torch.eye(2, 4), torch.eye(5, 2), 2.0)), "sdxl")
+
+
+def test_labels_below_bars_say_what_they_are_and_do_not_touch(written: type[Written]) -> None:
+    lora = sdxl()
+    picture.draw(lora, report.table(lora), "one")
+    below = [(text, box) for text, box in written.last.texts if 380 < box[1] < 480 and box[0] > 90]
+    named = [text for text, _ in below]
+    assert {"res 0", "attn 2", "down 0", "down 2", "mid", "up 2", "30"} <= set(named)
+    assert (named.count("attn 0"), named.count("down"), named.count("up")) == (7, 2, 2)
+    for (one, (left, top, right, bottom)), (other, box) in itertools.combinations(below, 2):
+        apart = right <= box[0] + 0.5 or box[2] <= left + 0.5 or bottom <= box[1] + 0.5 or box[3] <= top + 0.5
+        assert apart, (one, other)
+    assert any("resnets" in text and "attentions" in text for text, _ in written.last.texts)
+
+
+def test_what_finds_no_room_in_a_list_has_no_bar(written: type[Written]) -> None:
+    lora = sdxl()
+    picture.draw(lora, report.table(lora), "one")
+    (height,) = [box[1] for text, box in written.last.texts if text.endswith("more, together")]
+    bars = [bar for bar in written.last.bars if 430 < bar[0] < 780 and bar[1] > 500]
+    assert len(bars) == 2 * 5 and all(bar[1] < height for bar in bars)
+    longest, *_ = sorted((bar[2] - bar[0] for bar in bars if bar[4] == PALETTE[5]), reverse=True)
+    assert longest == max(bar[2] - bar[0] for bar in bars)
+
+
+def test_the_axis_of_singular_values_is_that_of_the_data(written: type[Written]) -> None:
+    for fade, levels in ((0.97, {"1", "0.9", "0.8"}), (0.7, {"1", "0.1", "0.02"}), (1.0, {"1", "0.9"})):
+        values = fade ** torch.arange(12.0)
+        lora = plain({"unet.a": (torch.eye(12, 20), torch.eye(15, 12) * values, 12.0)})
+        picture.draw(lora, report.table(lora), "one")
+        found = {text for text, box in written.last.texts if box[0] > 800 and box[2] < 850 and 540 < box[3] < 755}
+        assert levels <= found and len(found) <= 8, fade
+
+
+def test_forms_whose_rank_is_higher_tell_both(written: type[Written]) -> None:
+    for form, told in (
+        ("loha", "LoHa, dim 3 (rank up to 9), alpha 1"),
+        ("lokr", "LoKr, dim 2 (rank up to 6), alpha 2"),
+        ("lokr, conv", "LoKr, rank up to 8"),
+        ("lora", "LoRA, rank 4, alpha 2"),
+    ):
+        lora = Lora({"unet.a": Change(FORMS[form])})
+        picture.draw(lora, report.table(lora), "one")
+        texts = [text for text, _ in written.last.texts]
+        assert told in texts
+        assert ("rank" in texts) == (form == "lora")
 
 
 def test_the_title_is_written_whatever_its_letters_and_length(tmp_path: Path) -> None:
