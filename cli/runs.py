@@ -23,6 +23,10 @@ Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of runs, th
 SHOWN = 20
 """So many runs are listed without --all."""
 EVERY = 1_000_000_000
+GAP = 2
+"""Blanks between the columns of the list."""
+NARROWEST = 16
+"""Errors are left out of the list where there is less room for them."""
 
 
 @contextmanager
@@ -152,25 +156,27 @@ def _print_table(records: list["RunRecord"]) -> None:
     from .progress import STYLES
 
     console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    # Names and errors give way where the terminal is narrow, and the year; an id can be copied.
-    for title in ("id", "name", "state", "nodes", "made", "took", ""):
-        table.add_column(title, justify="right" if title in ("nodes", "took") else "left", no_wrap=title != "")
-    moments = [_moment(record.created)[0 if console.width >= 100 else len("2026-") :] for record in records]
-    for record, moment in zip(records, moments, strict=True):
+    titles = ("id", "name", "state", "nodes", "made", "took", "")
+    short = len("2026-") if console.width < 100 else 0
+    rows = []
+    for record in records:
         state = "stopping" if record.stopping and record.status == "running" else record.status
-        table.add_row(
-            Text(record.id),
-            Text(record.name),
-            Text(state, style=STYLES.get(state, "dim")),
-            f"{record.finished}/{record.nodes}",
-            moment,
-            _took(record),
-            Text(record.error.partition("\n")[0]),
-        )
-    for column in table.columns:
-        if column.header not in ("name", ""):
-            column.min_width = max(map(len, map(str, (column.header, *column.cells))))
+        ended = f"{record.finished}/{record.nodes}"
+        error = record.error.partition("\n")[0]
+        rows.append((record.id, record.name, state, ended, _moment(record.created)[short:], _took(record), error))
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    # What is left is shared by the names, which are cut, and the errors, which wrap; `runs show` has both in full.
+    room = console.width - sum(width + GAP for place, width in enumerate(widths) if place not in (1, 6))
+    widths[1] = min(widths[1], max(room, len("name")))
+    widths[6] = room - widths[1] - GAP
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for title, width in zip(titles[:6], widths, strict=False):
+        table.add_column(title, justify="right" if title in ("nodes", "took") else "left", no_wrap=True, width=width)
+    if widths[6] >= NARROWEST:
+        table.add_column("", width=min(widths[6], max(len(row[6]) for row in rows) or 1))
+    for row in rows:
+        cells = [Text(cell, style=STYLES.get(cell, "dim") if place == 2 else "") for place, cell in enumerate(row)]
+        table.add_row(*cells[: len(table.columns)])
     console.print(table)
 
 

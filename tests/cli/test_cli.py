@@ -116,6 +116,14 @@ def test_an_unknown_device_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "gpu" in err
 
 
+def test_a_description_is_wrapped_for_the_terminal_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "2000")
+    head, body, *_ = call(capsys, "nodes", "ApplyLoRA")[1].split("\n\n")
+    assert (len(head.splitlines()), len(body.splitlines())) == (2, 1)
+
+
 def test_nodes_lists_and_describes(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "nodes")
     assert code == 0

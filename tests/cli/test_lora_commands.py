@@ -1,7 +1,10 @@
 """`loragraph lora …`: what each command says, writes, and refuses."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from loragraph.cli import lora_doing, main
+from loragraph.cli import lora_arguments, main
+from loragraph.diffusion.embedded import locate
 from loragraph.diffusion.lora import atomic, reading, writing
+from loragraph.diffusion.lora.checkpoint import Checkpoint
 from loragraph.tests.diffusion.lora.round_trip import distance, lora, numbers
 
 Call = Callable[..., tuple[int, str, str]]
@@ -161,7 +166,126 @@ def test_the_last_colon_begins_the_strength(
     monkeypatch.chdir(tmp_path)
     for name in exists:
         Path(name).write_bytes(b"")
-    assert lora_doing.parse_source(text) == expected
+    assert lora_arguments.parse_source(text) == expected
+
+
+@pytest.mark.parametrize("number", ["abc", "--1", "nan", ""])
+def test_a_strength_that_is_no_number_is_said_to_be_none(call: Call, two: tuple[str, str], number: str) -> None:
+    code, _, err = call("merge", "x.safetensors", f"{two[0]}:{number}", two[1])
+    assert code == 2 and f'"{number}" is no strength' in err and not Path("x.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "better"), [("o/x.pt", "o/x.safetensors"), ("x-v1.5", "x-v1.5.safetensors"), (".", "lora.safetensors")]
+)
+def test_a_lora_is_written_under_the_name_of_what_it_is(
+    call: Call, two: tuple[str, str], out: str, better: str
+) -> None:
+    for arguments in (("convert", two[0], out), ("merge", out, *two), ("resize", two[0], out, "--rank", "1")):
+        code, _, err = call(*arguments, "--force")
+        assert code == 2 and better in err
+    assert sorted(path.name for path in Path().iterdir()) == ["a.safetensors", "b.safetensors"]
+
+
+def test_a_link_is_replaced_and_not_followed(call: Call, two: tuple[str, str]) -> None:
+    before = Path(two[0]).read_bytes()
+    for name, target in (("link", two[0]), ("dangling", "nowhere")):
+        link = Path(f"{name}.safetensors")
+        link.symlink_to(target)
+        assert call("convert", two[1], link.name)[0] == 2 and link.is_symlink()
+        assert call("convert", two[1], link.name, "--force")[0] == 0 and not link.is_symlink()
+    assert Path(two[0]).read_bytes() == before and not Path("nowhere").exists()
+
+
+def test_the_embedded_model_is_a_base(call: Call) -> None:
+    name, out = "transformer_blocks.0.attn.to_q", "own.safetensors"
+    size_out, size_in = Checkpoint.open(locate("emoji")).shapes()[f"transformer.{name}.weight"]
+    up = torch.ones(size_out, 1)
+    pair = {f"transformer.{name}.lora_A.weight": torch.ones(1, size_in), f"transformer.{name}.lora_B.weight": up}
+    save_file(pair, out)
+    code, _, err = call("bake", "embedded:emoji", "baked.safetensors", out)
+    assert code == 2 and "would be a folder" in err
+    code, said, err = call("bake", "embedded:emoji", "baked", f"{out}:0.5")
+    assert code == 0 and said.startswith("baked: embedded:emoji with ")
+    code, said, _ = call("extract", "embedded:emoji", "baked", "taken.safetensors")
+    assert code == 0 and ", 1 modules" in said
+    taken = reading.load("taken.safetensors").changes[f"transformer.{name}"].delta
+    assert taken is not None and torch.allclose(taken.dense(), torch.full((size_out, size_in), 0.5), atol=0.01)
+    code, _, err = call("bake", "embedded:emojo", "x", out)
+    assert code == 2 and "emoji" in err
+
+
+def test_extract_keeps_32_and_tells_the_real_mistake_first(call: Call, two: tuple[str, str]) -> None:
+    save_file({"transformer_blocks.0.attn.to_q.weight": numbers(0, 48, 48)}, "one.safetensors")
+    save_file({"transformer_blocks.0.attn.to_q.weight": numbers(1, 48, 48)}, "other.safetensors")
+    code, out, _ = call("extract", "one.safetensors", "other.safetensors", "x.safetensors")
+    assert code == 0 and "rank 32" in out
+    code, _, err = call("extract", "one.safetensors", "one.safetensors", "y.safetensors")
+    assert code == 2 and "nothing differs" in err
+    before = Path("one.safetensors").read_bytes()
+    code, _, err = call("extract", "one.safetensors", "other.safetensors", "one.safetensors", "--force")
+    assert code == 2 and "which is read" in err and Path("one.safetensors").read_bytes() == before
+    code, _, err = call("resize", two[0], "z.safetensors")
+    assert (code, err) == (2, "Say how much to keep: --rank, --sv-ratio, --sv-cumulative or --sv-fro.\n")
+
+
+def test_a_folder_of_pefts_stands_for_the_file_in_it(call: Call, two: tuple[str, str]) -> None:
+    Path("style").mkdir()
+    Path(two[1]).rename("style/adapter_model.safetensors")
+    assert fact(call("inspect", "style")[1], "file") == "style/adapter_model.safetensors"
+    code, out, _ = call("compare", "style", two[0], "--json")
+    assert code == 0 and [json.loads(out)[side] for side in "ab"] == ["style", two[0]]
+    assert call("merge", "x.safetensors", "style:0.5", two[0])[0] == 0
+    assert call("convert", "style", "y.safetensors")[0] == 0
+
+
+def test_keys_without_a_meaning_are_listed_once(call: Call, two: tuple[str, str]) -> None:
+    save_file(load_file(two[1]) | {"transformer.mystery.weight": torch.ones(2)}, "strange.safetensors")
+    assert call("inspect", "strange.safetensors")[1].count("mystery") == 1
+
+
+def test_damage_is_not_denied_before_the_weights_are_read(call: Call, two: tuple[str, str]) -> None:
+    damaged = {key: torch.full_like(value, torch.nan) for key, value in load_file(two[1]).items()}
+    save_file(damaged, "nan.safetensors")
+    assert fact(call("inspect", "nan.safetensors")[1], "weights").startswith("not read")
+    assert call("inspect", "nan.safetensors", "--norms")[0] == 2
+    assert fact(call("inspect", two[1], "--norms")[1], "weights") == "all read, sound"
+
+
+def test_what_is_not_compared_is_said(call: Call, two: tuple[str, str]) -> None:
+    name = "transformer.transformer_blocks.0.attn.to_q"
+    pairs = load_file(two[1])
+    pairs[f"{name}.lora_magnitude_vector"] = torch.ones(len(pairs[f"{name}.lora_B.weight"]))
+    save_file(pairs, "dora.safetensors")
+    out = call("compare", two[0], "dora.safetensors", "--modules")[1]
+    assert "B is a DoRA in 1 modules" in out and out.count("by chance") == 4
+    assert call("compare", *two)[1].count("DoRA") == 0
+
+
+@pytest.mark.parametrize("arguments", [("inspect", "--modules", "--norms"), ("compare", "b.safetensors", "--modules")])
+def test_tables_fit_the_terminal(
+    call: Call, two: tuple[str, str], arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = call(arguments[0], two[0], *arguments[1:])[1]
+    assert "transformer.transformer_blocks.0.attn.to_q " in wide and "…" not in wide
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    narrow = call(arguments[0], two[0], *arguments[1:])[1]
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert ".attn.to_q " in narrow and "…" in narrow
+
+
+def test_who_reads_only_the_beginning_is_not_complained_to(call: Call, two: tuple[str, str]) -> None:
+    command = [sys.executable, "-m", "loragraph", "lora", "inspect", two[0], "--json"]
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 @pytest.mark.parametrize(

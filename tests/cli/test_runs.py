@@ -159,6 +159,22 @@ def test_runs_are_listed_in_their_order(
     assert listed[0] | {"status": "waiting", "name": "w0", "title": "Käse"} == listed[0]
 
 
+@pytest.mark.parametrize("columns", [80, 200])
+def test_the_list_of_runs_fits_the_terminal(
+    columns: int,
+    file: str,
+    tmp_path: Path,
+    queue: RunQueue,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (record,) = waiting(queue, file, tmp_path, 1)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    head, line = call(capsys, "runs")[1].splitlines()
+    assert head.split() == ["id", "name", "state", "nodes", "made", "took"]
+    assert len(line) <= columns and line.split()[:4] == [record.id, record.name, "waiting", "0/2"]
+
+
 def test_one_run_is_shown_with_its_nodes(
     file: str, tmp_path: Path, queue: RunQueue, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageChops
 from torch import Tensor
 
-from loragraph.diffusion.lora import compare, criterion, drawing, picture, report, singular
+from loragraph.diffusion.lora import compare, criterion, drawing, picture, reading, report, singular, writing
 from loragraph.diffusion.lora.delta import Delta, Full, Hadamard, Kronecker, LowRank
 from loragraph.diffusion.lora.drawing import legible, short, ticks
 from loragraph.diffusion.lora.model import Change, Lora, Magnitude, plain
@@ -166,6 +166,16 @@ def test_the_report_is_plain_json() -> None:
     squares = sum(delta.dense(torch.float64).square().sum() for delta in (FORMS["lokr"], FORMS["lora"]))
     assert told["norm"] == pytest.approx(float(squares) ** 0.5, rel=1e-5)
     assert len(told["table"][0]["values"]) <= 8 and told["table"][1]["shape"] == [16, 20]
+
+
+def test_a_header_tells_the_dim_and_every_scale(tmp_path: Path) -> None:
+    linear = Kronecker(1.0, w1=numbers(1, 4, 4), w2_a=numbers(2, 80, 2), w2_b=numbers(3, 2, 80))
+    whole = Kronecker(1.0, w1=numbers(1, 4, 4), w2=numbers(3, 80, 80, 3, 3), kernel=(3, 3))
+    block = "unet.down_blocks.0.resnets.0"
+    lora = Lora({f"{block}.time_emb_proj": Change(linear), f"{block}.conv1": Change(whole)}, "sdxl")
+    info = reading.inspect(writing.save(lora, tmp_path / "a.safetensors", "kohya"))
+    assert info.scales == (0.5, 1.0)
+    assert sorted((item.dim, item.rank) for item in info.items.values()) == [(0, 320), (2, 8)]
 
 
 def drawn(lora: Lora, path: Path, title: str = "one.safetensors") -> Image.Image:
