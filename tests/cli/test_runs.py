@@ -172,7 +172,7 @@ def test_the_list_of_runs_fits_the_terminal(
     monkeypatch.setenv("COLUMNS", str(columns))
     head, line = call(capsys, "runs")[1].splitlines()
     assert head.split() == ["id", "name", "state", "nodes", "made", "took"]
-    assert len(line) <= columns and line.split()[:4] == [record.id, record.name, "waiting", "0/2"]
+    assert len(line) <= columns and line.split()[:4] == [record.id, record.name, "waiting", "0/3"]
 
 
 def test_one_run_is_shown_with_its_nodes(
