@@ -15,7 +15,7 @@ from .common import printable
 
 if TYPE_CHECKING:
     from ..diffusion.lora.compare import Comparison
-    from ..diffusion.lora.info import LoraInfo
+    from ..diffusion.lora.info import Item, LoraInfo
     from ..diffusion.lora.jobs import Inspection
     from ..diffusion.lora.lineage import Lineage
     from ..diffusion.lora.model import Lora
@@ -80,9 +80,9 @@ def show(found: "Inspection", weights: "Lora | None" = None, modules: bool = Fal
         ("sha256", found.sha256),
         ("dialect", info.title),
         ("family", f"{FAMILIES[info.family].title} ({info.family})" if info.family in FAMILIES else "unknown"),
-        ("changes", f"{info.modules} modules of {', '.join(info.components)}"),
+        ("changes", f"{info.modules} module{'s'[: info.modules > 1]} of {', '.join(info.components)}"),
         ("kinds", ", ".join(info.kinds)),
-        ("rank", _span(item.rank for item in info.items.values())),
+        ("rank", _ranks(info.items.values())),
         ("alpha", _span(item.alpha for item in info.items.values() if item.alpha_from)),
         ("scale", _span(info.scales)),
         ("alpha from", ", ".join(ALPHA_FROM.get(source, source) for source in sources)),
@@ -102,7 +102,7 @@ def show(found: "Inspection", weights: "Lora | None" = None, modules: bool = Fal
     _list(console, f"{len(info.unmatched)} keys without a meaning", info.unmatched, "yellow")
     if modules:
         rows = [
-            (name, item.kind, "x".join(map(str, item.shape)), item.rank, f"{item.alpha:g}", f"{item.scale:g}")
+            (name, item.kind, "x".join(map(str, item.shape)), _ranks([item]), f"{item.alpha:g}", f"{item.scale:g}")
             for name, item in info.items.items()
         ]
         _print_table(console, ("module", "kind", "shape", "rank", "alpha", "scale"), rows)
@@ -207,6 +207,14 @@ def _list(console: Console, title: str, lines: Sequence[str], style: str = "") -
         console.print(Text(f"  {printable(line)}", style=style))
     if len(lines) > SHOWN:
         console.print(Text(f"  … and {len(lines) - SHOWN} more"))
+
+
+def _ranks(items: "Iterable[Item]") -> str:
+    """The ranks as a range; where LoHa or LoKr multiply theirs up, the dim of the factors that alpha is divided by."""
+    listed = list(items)
+    ranks = _span(item.rank for item in listed)
+    multiplied = any(item.dim and item.dim != item.rank for item in listed)
+    return f"dim {_span(item.dim for item in listed if item.dim)} (rank up to {ranks})" if multiplied else ranks
 
 
 def _span(values: Iterable[float]) -> str:

@@ -359,3 +359,14 @@ def test_a_name_as_long_as_a_file_system_takes_is_written(call: Call, two: tuple
     name = "n" * 243 + ".safetensors"
     assert call("convert", two[0], name)[0] == 0
     assert reading.inspect(name).family == "flux"
+
+
+def test_the_dim_of_a_loha_is_told_beside_the_rank_that_it_may_have(call: Call, tmp_path: Path) -> None:
+    module = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
+    factors = {"hada_w1_a": (32, 4), "hada_w1_b": (4, 32), "hada_w2_a": (32, 4), "hada_w2_b": (4, 32)}
+    tensors = {f"{module}.{role}": torch.ones(shape) for role, shape in factors.items()}
+    save_file({**tensors, f"{module}.alpha": torch.tensor(2.0)}, tmp_path / "loha.safetensors")
+    code, out, _ = call("inspect", "loha.safetensors", "--modules")
+    assert code == 0
+    assert fact(out, "rank") == "dim 4 (rank up to 16)"
+    assert fact(out, "changes") == "1 module of unet"
