@@ -61,7 +61,7 @@ web: $(MODULES) ## build the canvas from ui/web into ui/static (needs npm)
 	cd $(WEB) && npm run build
 
 test: $(TOOLS) ## run the tests, but for the slow ones
-	$(BIN)/pytest -q -m 'not slow' --numprocesses 2 --dist loadfile
+	$(BIN)/pytest -q -m 'not slow' --numprocesses 2 --dist loadgroup
 
 test-slow: $(TOOLS) ## run the slow tests
 	$(BIN)/pytest -q -m slow

@@ -10,11 +10,20 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ..errors import LoraMismatch, few
+from ..errors import LoraMismatch, ModelError, few
 from . import names, seems
 from .info import Item, LoraInfo
+from .quantised import how_stored
 from .reading import inspect
+from .single_file import part_shape
+
+if TYPE_CHECKING:
+    from .checkpoint import Checkpoint
+
+PACKED = (".weight", ".qweight", ".weight_packed")
+"""What a weight is called, plain or as packed numbers."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 """{canonical name of a parameter: its shape}."""
@@ -30,14 +39,34 @@ def check_fits(
     """Return the LoRA's info if it fits the base (a pipeline's folder, a component's folder, or a single file).
 
     Raises:
-        LoraFileError, ModelError: one of the two cannot be read.
+        LoraFileError, ModelError: one of the two cannot be read, or see `refuse_packed`.
         LoraMismatch: see `check_shapes`.
     """
     from .checkpoint import Checkpoint
 
     info = inspect(path, alpha=alpha, partial=partial)
     opened = Checkpoint.open(base)
+    refuse_packed(info, opened)
     return check_shapes(str(path), info, opened.shapes(), str(base), opened.family, partial)
+
+
+def refuse_packed(info: LoraInfo, base: Checkpoint) -> None:
+    """Refuse a base whose numbers are packed where the LoRA changes it: their shapes tell nothing of the weights'.
+
+    Raises:
+        ModelError: such a weight; the message says how it is quantised.
+    """
+    for module, item in info.items.items():
+        for parameter in (f"{module}{ending}" for ending in PACKED):
+            if parameter not in base.parameters:
+                continue
+            for place in base.places(parameter):
+                how = how_stored(place.key, base.files[place.file])
+                if how not in ("", "fp8") and not fits(item, part_shape(place.entry.shape, place.rows)):
+                    raise ModelError(
+                        f"{parameter} of {base.path} is quantised: {how}. A LoRA's change cannot be added to packed "
+                        "numbers; use a full-precision checkpoint."
+                    )
 
 
 def check_shapes(

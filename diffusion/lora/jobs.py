@@ -150,7 +150,10 @@ def merge_files(
         )
 
     merged, to = _fitting(make, dialect, [lora.dialect for lora, _ in read])
-    settings = _given(rank=rank, normalize=normalize or None, blocks=texts or None)
+    alphas = [source.alpha for source in files]
+    settings = _given(
+        rank=rank, normalize=normalize or None, blocks=texts or None, alphas=alphas if any(alphas) else None
+    )
     if method not in ("concat", "svd"):
         settings["density"] = density
     if method.startswith("dare"):
@@ -188,7 +191,7 @@ def resize_file(
         return resize(lora, **criteria, dialect=to, on_progress=on_progress)
 
     reduced, to = _fitting(make, dialect, [lora.dialect])
-    made = Lineage("resize", (part,), settings=criteria)
+    made = Lineage("resize", (part,), settings={**criteria, **_given(alpha=alpha)})
     return _write(reduced.lora, out, to, made, energy=reduced.energy, energies=reduced.energies)
 
 

@@ -115,7 +115,7 @@ def train(
                 plain(trained, family.name),
                 out or folder / "lora.safetensors",
                 metadata=header,
-                lineage=Lineage("train", beside, card.title, {"steps": config.steps}),
+                lineage=Lineage("train", beside, card.title, {**config.learned(), "pictures": len(items)}),
             )
 
 

@@ -317,6 +317,8 @@ def test_an_interrupt_leaves_nothing_half_written(
     call: Call, two: tuple[str, str], number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(number)
+    if before == signal.SIG_IGN:  # as a shell starts what runs in the background
+        pytest.skip("this process was started to ignore the signal")
 
     def interrupted(tensor: torch.Tensor) -> memoryview:
         signal.raise_signal(number)

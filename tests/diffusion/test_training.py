@@ -184,6 +184,8 @@ def test_stock_diffusers_loads_the_file_at_the_scale_it_was_trained(base: Path, 
     assert all(pair.up.abs().max() > 0 for name, pair in ups.items() if "context" not in name)
     told = lineage.of(header.read(trained).metadata)
     assert told is not None and (told.method, told.base) == ("train", "Tiny FLUX")
+    facts = {"steps": 8, "batch_size": 2, "rank": 4, "alpha": 2.0, "seed": 5, "learning_rate": SHORT.learning_rate}
+    assert told.settings.items() >= facts.items() and told.settings["pictures"] > 0
 
 
 def test_it_stops_within_one_step_and_leaves_the_pipeline_as_it_was(

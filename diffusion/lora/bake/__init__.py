@@ -51,8 +51,9 @@ class _Wanted(NamedTuple):
     partial: bool
 
     def told(self) -> dict[str, Any]:
-        said = {"file": Path(self.path).name, "sha256": self.sha256, "strength": self.strength}
-        return said | ({"blocks": self.blocks} if self.blocks else {})
+        said: dict[str, Any] = {"file": Path(self.path).name, "sha256": self.sha256, "strength": self.strength}
+        said |= {"blocks": self.blocks} if self.blocks else {}
+        return said | ({"alpha": self.alpha} if self.alpha is not None else {})
 
 
 class _File(NamedTuple):
@@ -156,6 +157,7 @@ def _wanted(adapters: Sequence[Any]) -> list[_Wanted]:
 def _load(use: _Wanted, base: Checkpoint, on_warning: OnWarning | None) -> tuple[str, Lora, dict[str, float]]:
     """Return (name, LoRA, strength of each module that fits)."""
     opened = reading.open_file(use.path, alpha=use.alpha, partial=use.partial)
+    fits.refuse_packed(opened.info, base)
     info = fits.check_shapes(use.path, opened.info, base.shapes(), str(base.path), base.family, use.partial)
     if on_warning is not None:
         for sentence in info.warnings:

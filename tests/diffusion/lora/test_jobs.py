@@ -79,6 +79,16 @@ def test_a_given_alpha_is_folded_into_the_converted_file(tmp_path: Path) -> None
     assert (given.info.scale, given.warnings) == (1.0, ())
 
 
+def test_an_alpha_that_is_given_is_told_in_what_was_made_with_it(make: Make, tmp_path: Path) -> None:
+    one, two, out = make("one"), make("two"), tmp_path / "out.safetensors"
+    jobs.resize_file(one, out, rank=1, alpha=6.0)
+    assert told(out).settings == {"rank": 1, "alpha": 6.0}
+    jobs.merge_files([jobs.Source(one, 1.0, 6.0), jobs.Source(two, 0.5)], out)
+    assert told(out).settings == {"alphas": [6.0, None]}
+    jobs.merge_files([(one, 1.0), (two, 0.5)], out)
+    assert told(out).settings == {}
+
+
 def test_a_pickle_is_converted_without_running_it_and_refused_elsewhere(make: Make, tmp_path: Path) -> None:
     source = make("source", "kohya")
     pickle = tmp_path / "old.pt"

@@ -22,11 +22,12 @@ from loragraph.diffusion.errors import DiffusionError
 from loragraph.diffusion.lora import reading
 from loragraph.diffusion.lora.delta import LowRank
 from loragraph.tests.diffusion.lora.made import COMFY, KOHYA, PEFT, Sheet, peft_header, thirds
+from loragraph.tests.diffusion.lora.test_dialects import CASES
 
 D = 8
 BLOCK = "transformer.transformer_blocks.0"
 RELAXED = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
@@ -76,6 +77,10 @@ def comfyui() -> Sheet:
 
 
 MAKERS: dict[str, Callable[[], Sheet]] = {"peft": peft, "kohya": kohya, "lycoris": lycoris, "comfyui": comfyui}
+MAKERS |= {
+    which: CASES[which][0]
+    for which in ("raw-peft", "onetrainer", "musubi-wan", "xlabs", "diffsynth-flux", "sat", "bare-original")
+}
 
 
 @cache
@@ -113,6 +118,9 @@ def check(path: Path, raw: bytes, partial: bool) -> None:
             assert (change.shape or item.shape) == item.shape
             if isinstance(change.delta, LowRank):
                 assert torch.equal(change.delta.down, stored[source.keys["down"]])
+                up = stored[source.keys["up"]]
+                rows = torch.cat([up[first:last] for first, last in source.targets[name]])
+                assert torch.equal(change.delta.up, rows)
                 assert change.delta.scale == item.scale
             if change.delta is not None:
                 assert tuple(change.delta.dense().shape) == item.shape
