@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ..errors import LoraMismatch, ModelError, few
 from . import names, seems
 from .info import Item, LoraInfo
-from .quantised import how_stored
+from .quantised import SIGNS, how_stored
 from .reading import inspect
 from .single_file import part_shape
 
@@ -56,6 +56,13 @@ def refuse_packed(info: LoraInfo, base: Checkpoint) -> None:
     Raises:
         ModelError: such a weight; the message says how it is quantised.
     """
+    for key in base.unnamed:  # of a single file, whose packed weights have no place in the tables of names
+        if key.endswith(PACKED[1:]):
+            how = SIGNS["." + key.rpartition(".")[2]]
+            raise ModelError(
+                f"{key} of {base.path} is quantised: {how}. A LoRA's change cannot be added to packed numbers; use a "
+                "full-precision checkpoint."
+            )
     for module, item in info.items.items():
         for parameter in (f"{module}{ending}" for ending in PACKED):
             if parameter not in base.parameters:

@@ -57,3 +57,16 @@ def test_eight_bits_of_bitsandbytes_are_refused_by_name(base: Path, lora: Path, 
     with pytest.raises(ModelError, match=rf"{re.escape(QUERY)}\.weight of .* is quantised: 8-bit of bitsandbytes"):
         bake(small, [(str(lora), "1" * 64, 0.8)], tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_single_file_of_packed_numbers_is_refused_too(partial: bool, lora: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base.safetensors"
+    names = ("double_blocks.0.img_attn.proj", "double_blocks.0.txt_attn.proj", "single_blocks.0.linear2")
+    plain = {f"{name}.weight": torch.zeros(64, 64) for name in (*names, "img_in", "txt_in")}
+    packed = {"single_blocks.0.linear1.qweight": torch.zeros(8, 64, dtype=torch.int32)}
+    save_file(plain | packed, base)
+    use = Use(str(lora), "1" * 64, 0.8, partial=partial)
+    with pytest.raises(ModelError, match=r"single_blocks\.0\.linear1\.qweight of .* is quantised: GPTQ or AWQ"):
+        bake(base, [use], tmp_path / "x.safetensors")
+    assert not (tmp_path / "x.safetensors").exists()
