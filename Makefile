@@ -60,8 +60,12 @@ $(MODULES): $(WEB)/package.json $(WEB)/package-lock.json
 web: $(MODULES) ## build the canvas from ui/web into ui/static (needs npm)
 	cd $(WEB) && npm run build
 
+# A browser, its server and a worker keep two processors busy by themselves, so those tests come one by one.
 test: $(TOOLS) ## run the tests, but for the slow ones
-	$(BIN)/pytest -q -m 'not slow' --numprocesses 2 --dist loadgroup
+	@status=0; \
+	$(BIN)/pytest -q -m 'not slow' --numprocesses 2 --dist loadfile --ignore tests/ui/browser || status=1; \
+	$(BIN)/pytest -q -m 'not slow' tests/ui/browser || status=1; \
+	exit $$status
 
 test-slow: $(TOOLS) ## run the slow tests
 	$(BIN)/pytest -q -m slow

@@ -26,16 +26,6 @@ os.environ.update(
 )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, keep those of a file together, and those in a browser all in one: two
-    browsers at once would starve each other on a small machine."""
-    if config.getoption("dist", "no") == "loadgroup":
-        for item in items:
-            group = "browser" if "browser" in item.path.parts else str(item.path)
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
 def pytest_unconfigure() -> None:
     shutil.rmtree(HOME, ignore_errors=True)
 
