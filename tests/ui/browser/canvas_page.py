@@ -95,8 +95,18 @@ class CanvasPage:
         )
 
     def wait_for_run(self, status: str, timeout: int = 120_000) -> None:
+        """Wait until the shown run has this status; one that is done has told the end of each of its nodes, too.
+
+        The queue may say that a run is done before the last events of it are there.
+        """
         self.page.wait_for_function(
-            "(status) => window.__lg.useRuns.getState().shown?.status === status", arg=status, timeout=timeout
+            """(status) => {
+                const { shown, nodes } = window.__lg.useRuns.getState();
+                const open = Object.values(nodes).some(({ state }) => state === "waiting" || state === "running");
+                return shown?.status === status && !(status === "done" && open);
+            }""",
+            arg=status,
+            timeout=timeout,
         )
 
     def wait_for_graph(self, condition: str, argument: Any = None) -> None:

@@ -128,8 +128,7 @@ def test_a_training_is_watched_cancelled_taken_up_again_and_found_in_the_store(
     canvas.press_run()
     again = wait_for_new_run(canvas, resumed)
     canvas.wait_for_run("done")
-    for id in ("base", "data", "train", "styled", "with"):
-        wait_for_badge(canvas, id, "cached")  # that a run is done may be known before its last events are there
+    assert {canvas.state(id) for id in ("base", "data", "train", "styled", "with")} == {"cached"}
     assert told(served, again, "node_done", "save_lora")
     loaded(canvas.node("with").get_by_test_id("tile").locator("img"))
 
